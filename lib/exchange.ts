@@ -1,0 +1,91 @@
+/**
+ * The values that travel: a request comes down as an {@link Exchange} and a {@link Mount}, the answer
+ * goes up as an {@link Outcome}. They only move one way; nothing is written into a shared context.
+ *
+ * Every string that stands for bytes of the wire is a {@link ByteString}, so each protocol encodes it
+ * by its code units and nothing is lost or doubled on the way (RFC 3875 §7.2, PEP 3333 "native strings").
+ */
+
+/** A string whose code units are all at most U+00FF: bytes as Latin-1, as WHATWG's ByteString. */
+export type ByteString = string;
+
+/** One header field, in wire order. */
+export type HeaderPair = readonly [name: string, value: ByteString];
+
+/**
+ * Stands for an encoded slash (`%2F`) inside {@link Exchange.path}, so that it never splits a segment.
+ * It lies outside the range of a byte and thus cannot come from a client.
+ */
+export const ENCODED_SLASH = "\u0100";
+
+/** An address and port at one end of a connection. `port` is 0 for a Unix socket. */
+export interface Endpoint {
+  /** IP address without brackets, or the path of a Unix socket. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One request, decoded once. Immutable; lives as long as its answer. */
+export interface Exchange {
+  /** Unique within the process's life; joins log lines, program output and error pages. */
+  readonly id: string;
+  /** Case-sensitive, as the client sent it (RFC 9110 §9.1). */
+  readonly method: string;
+  /** The raw request target, path and query, as the client sent it (REQUEST_URI). */
+  readonly target: ByteString;
+  /**
+   * The path: percent-decoded to bytes, dot segments resolved, repeated slashes merged; starts with
+   * `/`. An encoded slash is {@link ENCODED_SLASH}.
+   */
+  readonly path: ByteString;
+  /** What follows the first `?`, still encoded; empty if there is none. */
+  readonly query: ByteString;
+  readonly headers: Headers;
+  /** What the client asked for as host: name in lower case, IPv6 in brackets, without the port. */
+  readonly hostname: string;
+  /** The authority as the client wrote it (HTTP_HOST). */
+  readonly authority: string;
+  readonly scheme: "http" | "https";
+  readonly client: Endpoint;
+  readonly server: Endpoint;
+  /** The request's body; null if it has none. */
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  /** Aborts when the client leaves before its answer was handed over. Costly to touch: see io/watch. */
+  readonly signal: AbortSignal;
+}
+
+/** Where in the URL space the request met its route: the border between SCRIPT_NAME and PATH_INFO. */
+export interface Mount {
+  /** Decoded; `""` or starts with `/` (RFC 3875 §4.1.13). */
+  readonly scriptName: ByteString;
+  /** Decoded; `""` or starts with `/` (RFC 3875 §4.1.5). */
+  readonly pathInfo: ByteString;
+  /** Values of the pattern's named groups. */
+  readonly params: Readonly<Record<string, ByteString>>;
+}
+
+/** What a response body may be. Bytes go out in one write with an exact length; streams as they come. */
+export type ReplyBody = Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
+
+/** An answer. Header fields are clean: valid names, no control characters, no hop-by-hop fields. */
+export interface Reply {
+  readonly type: "reply";
+  /** 200 to 599. */
+  readonly status: number;
+  readonly headers: readonly HeaderPair[];
+  readonly body: ReplyBody;
+}
+
+/** The program asks for another local resource in its stead (RFC 3875 §6.2.2). */
+export interface LocalRedirect {
+  readonly type: "local-redirect";
+  /** Path and query: a new raw request target. */
+  readonly target: ByteString;
+}
+
+export type Outcome = Reply | LocalRedirect;
+
+/** The decoded path with encoded slashes as the slashes they stand for. */
+export function plainPath(path: ByteString): ByteString {
+  return path.includes(ENCODED_SLASH) ? path.replaceAll(ENCODED_SLASH, "/") : path;
+}

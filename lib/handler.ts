@@ -1,0 +1,123 @@
+/**
+ * The contract of a handler kind. A kind has three phases: **check** (pure: fields to options, and the
+ * permissions they need), **open** (once: import the module, start the processes) and **serve** (many
+ * times, at once); then it closes. A new kind is one new file in `handlers/` and one registry line.
+ */
+import type * as v from "valibot";
+import type { ByteString, Exchange, Mount, Outcome } from "./exchange.ts";
+
+/** Answers one request. Throws GatewayError, ProtocolError or ClientGone; see errors.ts. */
+export type Handler = (exchange: Exchange, mount: Mount) => Outcome | Promise<Outcome>;
+
+/** One permission that a route needs of the runtime, and why, for people. */
+export interface Permission {
+  readonly name: "read" | "write" | "net" | "run" | "env" | "sys";
+  /** A path, `host:port`, `unix:/path`, program, variable or system call; `*` asks for all. */
+  readonly value: string;
+  /** Completes "routes[2] (cgi) needs …": `to run the script`. */
+  readonly reason: string;
+}
+
+/** Where the configuration file stands; what relative names are relative to. */
+export interface Place {
+  /** Absolute folder of the configuration file. */
+  readonly folder: string;
+  /** Folder for the sockets of spawned programs. */
+  readonly runDir: string;
+  /** Folder for request bodies that outgrow memory. */
+  readonly spoolDir: string;
+}
+
+/** Options that every route has, whatever its kind (sizes in bytes, times in milliseconds). */
+export interface RouteOptions {
+  readonly maxRequestBody: number;
+  /** The whole request; undefined: no limit. */
+  readonly timeoutMs: number | undefined;
+  /** From handing the request to the program to the end of its reply's head. */
+  readonly firstByteTimeoutMs: number | undefined;
+  readonly onAbort: "kill" | "finish";
+  readonly maxReplyHead: number;
+  /** Undefined: what the kind does by default. */
+  readonly requestBody: "spool" | "stream" | undefined;
+}
+
+/** Where a service reports what no client gets to see. Lines are joined to the request by its id. */
+export interface ServiceLog {
+  /** One line that a program wrote to its error stream. */
+  program(requestId: string, line: string): void;
+  /** Something worth an operator's attention that failed no request. */
+  notice(message: string, requestId?: string): void;
+}
+
+/** What a kind is given at opening. */
+export interface Context {
+  readonly place: Place;
+  /** The route's name, for logs. */
+  readonly route: string;
+  readonly options: RouteOptions;
+  readonly dev: boolean;
+  readonly log: ServiceLog;
+  /**
+   * A resource shared by all who name the same key, also across a reload: created by the first, closed
+   * after the last released it.
+   */
+  share<T extends AsyncDisposable>(key: string, create: () => Promise<T>): Promise<Shared<T>>;
+}
+
+/** A share in a resource; disposing it gives the share back. */
+export interface Shared<T> extends AsyncDisposable {
+  readonly value: T;
+}
+
+/** A kind opened for one route. Disposed after its last request has ended. */
+export interface Service extends AsyncDisposable {
+  readonly serve: Handler;
+}
+
+/** What a request would become, told without running anything (`explain`). */
+export interface Explanation {
+  /** The script, upstream, module or target that would answer. */
+  readonly target: string;
+  readonly scriptName: ByteString;
+  readonly pathInfo: ByteString;
+  /** What the application would receive; empty for kinds without an environ. */
+  readonly environ: Readonly<Record<string, string>>;
+  /** Findings worth knowing, such as a file that does not exist. */
+  readonly notes: readonly string[];
+}
+
+/** A schema for the long form's fields: a strict map that reports unknown keys. */
+// deno-lint-ignore no-explicit-any
+export type FieldsSchema = v.GenericSchema<any, any>;
+
+/** A handler kind: everything that Portico knows of one key of routes.yaml. */
+export interface Kind<Schema extends FieldsSchema = FieldsSchema> {
+  /** One line for people: documentation, JSON Schema, `routes`. */
+  readonly summary: string;
+  /** The long form's fields. */
+  readonly schema: Schema;
+  /** The field that the short form (a plain string) stands for. */
+  readonly short: string;
+  /** The program or upstream in one short line, for `routes`. */
+  describe(options: v.InferOutput<Schema>): string;
+  /** The permissions that these options need. Pure. */
+  permissions(
+    options: v.InferOutput<Schema>,
+    place: Place,
+    route: RouteOptions,
+  ): readonly Permission[];
+  /** What a request would become. Reads files at most. */
+  explain(
+    options: v.InferOutput<Schema>,
+    place: Place,
+    exchange: Exchange,
+    mount: Mount,
+  ): Promise<Explanation>;
+  /** Gets ready to serve; rejects with a plain Error whose message an operator understands. */
+  open(options: v.InferOutput<Schema>, context: Context): Promise<Service>;
+}
+
+/** Types a kind by its own schema; the registry then treats all alike. */
+export function defineKind<Schema extends FieldsSchema>(kind: Kind<Schema>): Kind<Schema> {
+  return kind;
+}
