@@ -5,12 +5,13 @@
  * Every string that stands for bytes of the wire is a {@link ByteString}, so each protocol encodes it
  * by its code units and nothing is lost or doubled on the way (RFC 3875 §7.2, PEP 3333 "native strings").
  */
+import type { Lifeline } from "./lifeline.ts";
 
 /** A string whose code units are all at most U+00FF: bytes as Latin-1, as WHATWG's ByteString. */
 export type ByteString = string;
 
 /** One header field, in wire order. */
-export type HeaderPair = readonly [name: string, value: ByteString];
+export type HeaderPair = [name: string, value: ByteString];
 
 /**
  * Stands for an encoded slash (`%2F`) inside {@link Exchange.path}, so that it never splits a segment.
@@ -50,8 +51,10 @@ export interface Exchange {
   readonly server: Endpoint;
   /** The request's body; null if it has none. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
-  /** Aborts when the client leaves before its answer was handed over. Costly to touch: see io/watch. */
-  readonly signal: AbortSignal;
+  /** True for fields (by lower-case name) that claim who the client is and were not believed. */
+  readonly withholds: (lowerName: string) => boolean;
+  /** Says when the work on this request shall end before its time, and why. */
+  readonly lifeline: Lifeline;
 }
 
 /** Where in the URL space the request met its route: the border between SCRIPT_NAME and PATH_INFO. */
@@ -64,8 +67,31 @@ export interface Mount {
   readonly params: Readonly<Record<string, ByteString>>;
 }
 
-/** What a response body may be. Bytes go out in one write with an exact length; streams as they come. */
-export type ReplyBody = Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
+/** A body on its way to a program. */
+export interface SizedBody {
+  /** Bytes in all; undefined: not known in advance. */
+  readonly length: number | undefined;
+  /** The whole body, if it lies in memory. */
+  readonly bytes: Uint8Array | undefined;
+  /** The next piece; undefined at the end. */
+  read(): Promise<Uint8Array | undefined>;
+  /** The rest is not wanted, or all was read: gives back what holds it. May be called repeatedly. */
+  close(): void;
+}
+
+/** A body that is produced while it is sent; it owns whatever produces it. */
+export interface ByteSource {
+  /**
+   * The next piece, never empty and never reused by the producer; undefined at the end. Rejects when
+   * the body ends before it is whole. Not called again before it has settled, nor after either end.
+   */
+  read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** The rest is not wanted. Called at most once, and not after the end. */
+  cancel(reason: Error): void;
+}
+
+/** What a reply's body may be. Bytes go out in one write with an exact length; the others as they come. */
+export type ReplyBody = Uint8Array<ArrayBuffer> | ByteSource | null;
 
 /** An answer. Header fields are clean: valid names, no control characters, no hop-by-hop fields. */
 export interface Reply {

@@ -4,7 +4,7 @@
  * times, at once); then it closes. A new kind is one new file in `handlers/` and one registry line.
  */
 import type * as v from "valibot";
-import type { ByteString, Exchange, Mount, Outcome } from "./exchange.ts";
+import type { ByteString, Exchange, Mount, Outcome, SizedBody } from "./exchange.ts";
 
 /** Answers one request. Throws GatewayError, ProtocolError or ClientGone; see errors.ts. */
 export type Handler = (exchange: Exchange, mount: Mount) => Outcome | Promise<Outcome>;
@@ -30,6 +30,8 @@ export interface Place {
 
 /** Options that every route has, whatever its kind (sizes in bytes, times in milliseconds). */
 export interface RouteOptions {
+  /** The route's path pattern, as the file has it. */
+  readonly path: string;
   readonly maxRequestBody: number;
   /** The whole request; undefined: no limit. */
   readonly timeoutMs: number | undefined;
@@ -49,14 +51,33 @@ export interface ServiceLog {
   notice(message: string, requestId?: string): void;
 }
 
+/** One route of the table, for people and pages that show it. */
+export interface RouteSummary {
+  readonly name: string;
+  readonly path: string;
+  readonly host: string | undefined;
+  readonly methods: readonly string[] | undefined;
+  /** The handler key. */
+  readonly kind: string;
+  /** The program or upstream in one short line. */
+  readonly target: string;
+}
+
 /** What a kind is given at opening. */
 export interface Context {
   readonly place: Place;
   /** The route's name, for logs. */
   readonly route: string;
   readonly options: RouteOptions;
+  /** The whole table, in file order. */
+  readonly routes: readonly RouteSummary[];
   readonly dev: boolean;
   readonly log: ServiceLog;
+  /**
+   * Takes a request's body in hand, within the route's limits and in the route's or else the kind's
+   * mode; null if there is none.
+   */
+  sizeBody(exchange: Exchange): Promise<SizedBody | null>;
   /**
    * A resource shared by all who name the same key, also across a reload: created by the first, closed
    * after the last released it.
@@ -72,6 +93,16 @@ export interface Shared<T> extends AsyncDisposable {
 /** A kind opened for one route. Disposed after its last request has ended. */
 export interface Service extends AsyncDisposable {
   readonly serve: Handler;
+  /** The kind's own limit for a whole request, in milliseconds. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What `explain` asks a kind: a request, its route and its place on it. */
+export interface Question {
+  readonly place: Place;
+  readonly route: RouteOptions;
+  readonly exchange: Exchange;
+  readonly mount: Mount;
 }
 
 /** What a request would become, told without running anything (`explain`). */
@@ -86,6 +117,14 @@ export interface Explanation {
   readonly notes: readonly string[];
 }
 
+/**
+ * The part of the path that stands for a place in a tree of files: what a final `/*` took, else all of
+ * it. Empty for the prefix itself.
+ */
+export function treePath(route: RouteOptions, mount: Mount): ByteString {
+  return route.path.endsWith("/*") ? mount.pathInfo : mount.scriptName;
+}
+
 /** A schema for the long form's fields: a strict map that reports unknown keys. */
 // deno-lint-ignore no-explicit-any
 export type FieldsSchema = v.GenericSchema<any, any>;
@@ -96,6 +135,10 @@ export interface Kind<Schema extends FieldsSchema = FieldsSchema> {
   readonly summary: string;
   /** The long form's fields. */
   readonly schema: Schema;
+  /**
+   * How this kind takes request bodies unless the route says otherwise; undefined: it takes none.
+   */
+  readonly requestBody: "spool" | "stream" | undefined;
   /** The field that the short form (a plain string) stands for. */
   readonly short: string;
   /** The program or upstream in one short line, for `routes`. */
@@ -107,12 +150,7 @@ export interface Kind<Schema extends FieldsSchema = FieldsSchema> {
     route: RouteOptions,
   ): readonly Permission[];
   /** What a request would become. Reads files at most. */
-  explain(
-    options: v.InferOutput<Schema>,
-    place: Place,
-    exchange: Exchange,
-    mount: Mount,
-  ): Promise<Explanation>;
+  explain(options: v.InferOutput<Schema>, question: Question): Promise<Explanation>;
   /** Gets ready to serve; rejects with a plain Error whose message an operator understands. */
   open(options: v.InferOutput<Schema>, context: Context): Promise<Service>;
 }

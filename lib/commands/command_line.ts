@@ -1,0 +1,133 @@
+/** Reads the command line and runs the command that it names. */
+import { parseArgs } from "node:util";
+import { ConfigError } from "../errors.ts";
+import { type Address, parseAddress } from "../fields.ts";
+import type { Kind } from "../handler.ts";
+import {
+  type Command,
+  complain,
+  FAULTY,
+  FINE,
+  type Invocation,
+  MISUSED,
+  print,
+  UsageError,
+} from "./command.ts";
+import * as commands from "./mod.ts";
+
+export const VERSION = "0.1.0";
+
+const USAGE = `Portico ${VERSION}: CGI, FastCGI and WSGI programs behind one table of routes.
+
+Usage: main.ts [COMMAND] [options]
+
+Commands:
+  serve                  serve (the default)
+  check                  check the file; prints every fault as FILE:LINE:COLUMN: message
+  routes                 print the table as the router sees it
+  explain [METHOD] URL   print which route a request would take, and its environ
+  flags                  print the least permission flags that serving this file takes
+
+Options:
+  -c, --config FILE      the table (default: ./routes.yaml)
+  -l, --listen ADDR      listen there instead; repeatable; port 0 picks a free one
+      --watch            reload when the file changes (serve)
+      --json             machine-readable output (routes, explain)
+  -H, --header 'N: V'    a request field (explain); repeatable
+  -h, --help             this text
+  -V, --version          the version
+`;
+
+const DEFAULT_CONFIG = "./routes.yaml";
+
+const OPTIONS = {
+  config: { type: "string", short: "c" },
+  listen: { type: "string", short: "l", multiple: true },
+  watch: { type: "boolean" },
+  json: { type: "boolean" },
+  header: { type: "string", short: "H", multiple: true },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean", short: "V" },
+} as const;
+
+/** Runs what `args` ask for; gives the exit status. */
+export async function runCommandLine(
+  args: readonly string[],
+  kinds: Readonly<Record<string, Kind>>,
+): Promise<number> {
+  try {
+    const { values, positionals } = read(args);
+    if (values.help) {
+      print(USAGE.trimEnd());
+      return FINE;
+    }
+    if (values.version) {
+      print(`portico ${VERSION}`);
+      return FINE;
+    }
+    const [word = "serve", ...operands] = positionals;
+    const command = commandOf(word);
+    if (operands.length > 0 && word !== "explain") {
+      throw new UsageError(`${word} takes no operand "${operands[0]}"`);
+    }
+    return await command(invocationOf(values, operands, kinds));
+  } catch (error) {
+    return explainFailure(error);
+  }
+}
+
+function read(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+type Values = ReturnType<typeof read>["values"];
+
+function commandOf(word: string): Command {
+  const known: Readonly<Record<string, Command>> = commands;
+  const command = Object.hasOwn(known, word) ? known[word] : undefined;
+  if (command !== undefined) return command;
+  throw new UsageError(`Unknown command "${word}": use ${Object.keys(known).join(", ")}`);
+}
+
+function invocationOf(
+  values: Values,
+  operands: readonly string[],
+  kinds: Readonly<Record<string, Kind>>,
+): Invocation {
+  return {
+    configFile: values.config ?? DEFAULT_CONFIG,
+    listen: (values.listen ?? []).map(listenAddress),
+    watch: values.watch ?? false,
+    json: values.json ?? false,
+    headers: values.header ?? [],
+    operands,
+    kinds,
+  };
+}
+
+function listenAddress(text: string): Address {
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  throw new UsageError(`Cannot read "${text}" as an address: write 127.0.0.1:8080 or unix:/path`);
+}
+
+function explainFailure(error: unknown): number {
+  if (error instanceof UsageError) {
+    complain(`portico: ${error.message}\nTry --help.`);
+    return MISUSED;
+  }
+  if (error instanceof ConfigError) {
+    complain(error.message);
+    return FAULTY;
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    complain(`portico: ${error.message}`);
+    return FAULTY;
+  }
+  complain(`portico: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
+  return FAULTY;
+}

@@ -1,0 +1,151 @@
+/**
+ * `explain [METHOD] URL`: which route a request would take and why, and everything that the application
+ * would receive. Runs nothing. The request goes the gateway's own way: it is received, matched and
+ * explained by the same code that would serve it.
+ */
+import type { Table } from "../config/table.ts";
+import { ConfigError, GatewayError } from "../errors.ts";
+import type { Exchange } from "../exchange.ts";
+import { placeOf } from "../generation.ts";
+import type { Explanation } from "../handler.ts";
+import { Lifeline } from "../lifeline.ts";
+import { textOf } from "../protocol/cgi_environ.ts";
+import { createTrust } from "../protocol/forwarding.ts";
+import { receive } from "../receive.ts";
+import { createRouter } from "../router/router.ts";
+import { FAULTY, FINE, type Invocation, loadTable, print, styled, UsageError } from "./command.ts";
+
+/** What explaining a request came to. */
+interface Verdict {
+  readonly method: string;
+  readonly url: string;
+  readonly status?: number;
+  readonly reason: string;
+  readonly route?: { readonly index: number; readonly name: string; readonly path: string };
+  readonly kind?: string;
+  readonly target?: string;
+  readonly scriptName?: string;
+  readonly pathInfo?: string;
+  readonly params?: Readonly<Record<string, string>>;
+  readonly environ?: Readonly<Record<string, string>>;
+  readonly notes?: readonly string[];
+}
+
+export async function explain(invocation: Invocation): Promise<number> {
+  const question = readQuestion(invocation);
+  const table = await loadTable(invocation);
+  const verdict = await judge(table, question, invocation.headers);
+  if (invocation.json) print(JSON.stringify(verdict, null, 2));
+  else printVerdict(verdict);
+  return verdict.route === undefined ? FAULTY : FINE;
+}
+
+interface Asked {
+  readonly method: string;
+  readonly url: string;
+}
+
+/** `[METHOD] URL`; the URL may be a bare path. */
+function readQuestion({ operands }: Invocation): Asked {
+  const [first, second, ...rest] = operands;
+  if (first === undefined || rest.length > 0) {
+    throw new UsageError("explain takes a URL, or a method and a URL: explain GET /git/x");
+  }
+  const method = second === undefined ? "GET" : first;
+  const url = second ?? first;
+  if (!/^(\/|https?:\/\/)/.test(url)) {
+    throw new UsageError(`Cannot read "${url}" as a URL: write /path or http://host/path`);
+  }
+  return { method, url };
+}
+
+async function judge(table: Table, asked: Asked, headers: readonly string[]): Promise<Verdict> {
+  let exchange: Exchange;
+  try {
+    exchange = receiveQuestion(table, asked, headers);
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    return { ...asked, status: error.status, reason: error.message };
+  }
+  const match = createRouter(table.routes).match(exchange.method, exchange.hostname, exchange.path);
+  if (match.type === "not-found") return { ...asked, status: 404, reason: "No route matches" };
+  if (match.type === "wrong-method") {
+    const reason = `Routes match the path, but take only ${match.allow.join(", ")}`;
+    return { ...asked, status: 405, reason };
+  }
+  const route = table.routes[match.index];
+  if (route === undefined) throw new ConfigError([]);
+  const { mount } = match;
+  const { kind, fields, options, key, name, path, index } = route;
+  const told = await kind.explain(fields, {
+    place: placeOf(table),
+    route: options,
+    exchange,
+    mount,
+  });
+  return {
+    ...asked,
+    reason: `Route ${index} "${name}" in line ${route.line} is the first that matches`,
+    route: { index, name, path },
+    kind: key,
+    ...plain(told),
+    params: texts(mount.params),
+  };
+}
+
+/** The question as a request that came in. */
+function receiveQuestion(table: Table, { method, url }: Asked, lines: readonly string[]): Exchange {
+  const headers = new Headers();
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    if (colon < 1) throw new UsageError(`Cannot read "${line}" as a field: write 'Name: value'`);
+    headers.append(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
+  }
+  const [own] = table.server.listen;
+  const port = own?.transport === "tcp" ? own.port : 0;
+  const authority = headers.get("host") ?? (port === 0 ? "localhost" : `localhost:${port}`);
+  const full = url.startsWith("/") ? `http://${authority}${url}` : url;
+  const scheme = full.startsWith("https:") ? "https" : "http";
+  const request = new Proxy(new Request("http://localhost/", { headers }), {
+    // `Request` would rewrite the URL and refuse CONNECT; the real one comes as it was sent.
+    get: (target, property) => {
+      if (property === "url") return full;
+      if (property === "method") return method;
+      return Reflect.get(target, property, target);
+    },
+  });
+  const local = { address: "127.0.0.1", port };
+  const peer = { address: "127.0.0.1", port: 0 };
+  const trust = createTrust(table.server.trustedProxies);
+  return receive(request, { peer, local, scheme }, trust, {
+    id: "explain",
+    lifeline: new Lifeline(),
+  });
+}
+
+/** Bytes become text for people. */
+function plain(told: Explanation) {
+  return {
+    ...told,
+    scriptName: textOf(told.scriptName),
+    pathInfo: textOf(told.pathInfo),
+    environ: texts(told.environ),
+  };
+}
+
+function texts(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, textOf(value)]));
+}
+
+function printVerdict(verdict: Verdict): void {
+  const { method, url, status, reason, kind, target, notes = [], environ = {} } = verdict;
+  print(`${styled("bold", `${method} ${url}`)}`);
+  print(status === undefined ? reason : styled("red", `Answers ${status}: ${reason}`));
+  if (kind === undefined) return;
+  print(`${kind} ${target ?? ""}`.trimEnd());
+  print(`SCRIPT_NAME=${verdict.scriptName ?? ""}  PATH_INFO=${verdict.pathInfo ?? ""}`);
+  for (const note of notes) print(styled("yellow", note));
+  const names = Object.keys(environ).sort();
+  if (names.length > 0) print("");
+  for (const name of names) print(`${styled("dim", `${name}=`)}${environ[name]}`);
+}

@@ -1,0 +1,6 @@
+/** The words of the command line. */
+export { check } from "./check.ts";
+export { explain } from "./explain.ts";
+export { flags } from "./flags.ts";
+export { routes } from "./routes.ts";
+export { serve } from "./serve.ts";

@@ -1,0 +1,145 @@
+/** `serve`: runs the gateway until a signal ends it. */
+import { ConfigError } from "../errors.ts";
+import type { Address } from "../fields.ts";
+import type { Table } from "../config/table.ts";
+import type { Ground } from "../generation.ts";
+import { Log } from "../observe/log.ts";
+import { needsOf } from "../permissions.ts";
+import { Server } from "../server.ts";
+import { Shares } from "../shares.ts";
+import { Sweeper } from "../sweeper.ts";
+import { shadowWarnings } from "./check.ts";
+import {
+  complain,
+  configPath,
+  FAULTY,
+  FINE,
+  type Invocation,
+  listenOf,
+  loadTable,
+  print,
+} from "./command.ts";
+import { missingGrants } from "./grants.ts";
+
+const WATCH_MS = 300;
+
+export async function serve(invocation: Invocation): Promise<number> {
+  const table = await loadTable(invocation);
+  const listen = listenOf(invocation, table);
+  const complaints = await missingGrants(needsOf(table, listen, configPath(invocation)));
+  if (complaints.length > 0) {
+    complain(complaints.join("\n"));
+    return FAULTY;
+  }
+  for (const warning of shadowWarnings(table)) complain(warning);
+  const log = new Log(table.server.accessLog);
+  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares() };
+  containRejections(log);
+  const server = await start(table, listen, ground);
+  if (server === undefined) return FAULTY;
+  for (const address of server.addresses) print(`portico: listening on ${address}`);
+  await untilStopped(invocation, server, log);
+  return FINE;
+}
+
+async function start(
+  table: Table,
+  listen: readonly Address[],
+  ground: Ground,
+): Promise<Server | undefined> {
+  try {
+    return await Server.start(table, listen, ground);
+  } catch (error) {
+    ground.sweeper.close();
+    await ground.log.flush();
+    complain(`portico: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** A mistake in one place must not end all requests: it is reported, and serving goes on. */
+function containRejections(log: Log): void {
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    log.notice(`Unhandled rejection: ${describe(event.reason)}`);
+  });
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    log.notice(`Uncaught error: ${describe(event.error)}`);
+  });
+}
+
+/** Resolves when a signal has ended the server; SIGHUP and changes to the file reload it meanwhile. */
+async function untilStopped(invocation: Invocation, server: Server, log: Log): Promise<void> {
+  const reload = once(() => reloadTable(invocation, server, log));
+  const watching = invocation.watch ? watchFile(configPath(invocation), reload) : undefined;
+  const stop = Promise.withResolvers<void>();
+  Deno.addSignalListener("SIGHUP", reload);
+  for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, stop.resolve);
+  await stop.promise;
+  clearInterval(watching);
+  Deno.removeSignalListener("SIGHUP", reload);
+  await server.stop();
+  for (const name of ["SIGTERM", "SIGINT"] as const) Deno.removeSignalListener(name, stop.resolve);
+}
+
+/** Puts the file's new table in place; a faulty one changes nothing and says why. */
+async function reloadTable(invocation: Invocation, server: Server, log: Log): Promise<void> {
+  try {
+    const table = await loadTable(invocation);
+    const needs = needsOf(table, invocation.listen, configPath(invocation));
+    const complaints = await missingGrants(needs);
+    if (complaints.length > 0) throw new Error(complaints.join("\n"));
+    for (const warning of shadowWarnings(table)) complain(warning);
+    await server.reload(table);
+    log.notice(`Reloaded ${invocation.configFile}: ${table.routes.length} routes`);
+  } catch (error) {
+    const why = error instanceof ConfigError ? `\n${error.message}` : ` ${messageOf(error)}`;
+    complain(`portico: the table stays as it was:${why}`);
+  }
+}
+
+/** Runs `task` one call at a time; calls that come while it runs are answered by one more run. */
+function once(task: () => Promise<void>): () => void {
+  let running = false;
+  let again = false;
+  const run = async () => {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    do {
+      again = false;
+      await task();
+    } while (again);
+    running = false;
+  };
+  return () => void run();
+}
+
+/** Looks at the file's time: editors replace files, which a watch on the old one does not see. */
+function watchFile(path: string, changed: () => void): ReturnType<typeof setInterval> {
+  let last = changeTime(path);
+  return setInterval(() => {
+    const now = changeTime(path);
+    if (now !== undefined && now !== last) changed();
+    last = now ?? last;
+  }, WATCH_MS);
+}
+
+function changeTime(path: string): number | undefined {
+  try {
+    return Deno.statSync(path).mtime?.getTime();
+  } catch {
+    return undefined;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}

@@ -1,0 +1,72 @@
+/**
+ * The JSON Schema (draft-07) of routes.yaml, made from the very schemas that check it, so that editors
+ * complete keys, show their descriptions and mark mistakes. Never loaded when serving.
+ *
+ * It says less than the check does: whatever has no word in JSON Schema (an IP address that does not
+ * exist, a path pattern's inner grammar) is left to `portico check`.
+ */
+import { type ConversionConfig, type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
+import * as v from "valibot";
+import { fields } from "../fields.ts";
+import type { Kind } from "../handler.ts";
+import { type Kinds, routeFields } from "./route.ts";
+import { serverSchema } from "./server.ts";
+
+/** Builds the schema for a registry of kinds. */
+export function buildJsonSchema(kinds: Kinds): JsonSchema {
+  const route = convert(fields(routeFields));
+  const keys = Object.keys(kinds);
+  const handlers = Object.fromEntries(keys.map((key) => [key, handlerForms(kinds[key])]));
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "routes.yaml",
+    description: "Routes of Portico, an edge gateway: tried in file order, the first match serves.",
+    type: "object",
+    properties: {
+      server: { description: "What concerns the server as a whole.", ...convert(serverSchema) },
+      routes: {
+        description: "The routes, tried in this order. Each has exactly one handler key.",
+        type: "array",
+        minItems: 1,
+        items: {
+          ...route,
+          properties: { ...route.properties, ...handlers },
+          oneOf: keys.map((key) => ({ required: [key] })),
+        },
+      },
+    },
+    required: ["routes"],
+    additionalProperties: false,
+  };
+}
+
+/** A handler key takes the short form's text or the long form's map. */
+function handlerForms(kind: Kind | undefined): JsonSchema {
+  if (kind === undefined) return {};
+  const long = convert(kind.schema);
+  const field = long.properties?.[kind.short];
+  return { description: kind.summary, anyOf: [shortForm(field), long] };
+}
+
+/** What of a field's forms is plain text. */
+function shortForm(field: JsonSchema | boolean | undefined): JsonSchema {
+  if (typeof field !== "object") return { type: "string" };
+  const forms = [field, ...(field.anyOf ?? [])];
+  const text = forms.find((form) => typeof form === "object" && form.type === "string");
+  return typeof text === "object" ? { description: field.description, ...text } : { type: "string" };
+}
+
+function convert(schema: v.GenericSchema): JsonSchema {
+  const { $schema: _, ...json } = toJsonSchema(schema, {
+    typeMode: "input",
+    // What cannot be said is left out; the check says it.
+    errorMode: "ignore",
+    overrideSchema: completeMap,
+  });
+  return json;
+}
+
+/** Maps are strict here, and a description counts wherever it stands: also behind a conversion. */
+function completeMap({ valibotSchema, jsonSchema }: OverrideContext): JsonSchema | undefined {
+  if (!("entries" in valibotSchema)) return undefined;
+}

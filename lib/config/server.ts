@@ -1,0 +1,137 @@
+/** The `server` section: its fields, their defaults, and the options they become. */
+import * as v from "valibot";
+import {
+  type Address,
+  described,
+  duration,
+  fields,
+  flag,
+  formatAddress,
+  list,
+  listenAddress,
+  oneOrMore,
+  optional,
+  size,
+  text,
+  word,
+} from "../fields.ts";
+import { parseRange } from "../protocol/authority.ts";
+import { cannotRead, MAX_SOCKET_PATH, resolvePath } from "../values.ts";
+import { check } from "./check.ts";
+import { distinct } from "./distinct.ts";
+import type { Report } from "./position.ts";
+import type { ServerOptions } from "./table.ts";
+import { itemsOf, type Slot, valueOf } from "./tree.ts";
+
+const notARange = cannotRead(
+  "a trusted proxy",
+  "an IP address, a network such as 10.0.0.0/8 or fd00::/8, or unix",
+);
+const range = v.pipe(
+  v.string(notARange),
+  v.regex(/^(?:unix|[0-9A-Fa-f:.]+(?:\/\d{1,3})?)$/, notARange),
+  v.examples(["127.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"]),
+  v.check((input) => parseRange(input) !== undefined, notARange),
+);
+
+/** Port 0 is a new port each time. */
+function bound(address: Address): string | undefined {
+  return address.transport === "tcp" && address.port === 0 ? undefined : formatAddress(address);
+}
+
+export const serverSchema = fields({
+  listen: described(
+    v.optional(
+      v.pipe(
+        oneOrMore(listenAddress),
+        v.minLength(1, "Cannot listen nowhere: write an address"),
+        distinct(bound),
+      ),
+      "127.0.0.1:8080",
+    ),
+    "Where the server listens: one address or a list. Port 0 picks a free one.",
+  ),
+  trustedProxies: described(
+    v.optional(list(range), []),
+    "Peers whose Forwarded and X-Forwarded-* fields are believed; unix means every Unix socket's.",
+  ),
+  maxRequestBody: described(
+    v.optional(size, "64MiB"),
+    "The longest request body; a longer one is answered with 413. A route may set its own.",
+  ),
+  drainTimeout: described(
+    v.optional(duration, "30s"),
+    "How long requests under way may go on when the server stops.",
+  ),
+  accessLog: described(
+    v.optional(word("combined", "json", "off"), "combined"),
+    "The form of the access log.",
+  ),
+  dev: described(
+    v.optional(flag, false),
+    "For development: protocol validators run, and error pages explain.",
+  ),
+  spoolDir: described(
+    v.optional(text, "/tmp/portico-spool"),
+    "A folder for request bodies that outgrow memory.",
+  ),
+  spoolQuota: described(
+    v.optional(size, "1GiB"),
+    "How much all spooled request bodies may take on disk together.",
+  ),
+  runDir: described(
+    optional(text),
+    "A folder for the sockets of spawned programs; by default one under /tmp, named after this file.",
+  ),
+});
+
+/** Where the configuration file stands. */
+export interface Origin {
+  readonly file: string;
+  /** Absolute. */
+  readonly folder: string;
+}
+
+/** What a socket's name takes below the run folder: a slot, a prefix, a number. */
+const ROOM_FOR_SOCKET = 27;
+
+/** The options of a `server` section; all by default if there is none or it is faulty. */
+export function readServer(slot: Slot | undefined, origin: Origin, report: Report): ServerOptions {
+  const read = slot && check(serverSchema, slot, report);
+  const { drainTimeout, ...options } = read ?? v.parse(serverSchema, {});
+  const { folder } = origin;
+  const refuseLong = (path: string, room: number, place: Slot | undefined) => {
+    const bytes = new TextEncoder().encode(path).length;
+    if (bytes <= room || place === undefined) return;
+    report(
+      place.node.start,
+      `Cannot use a path of ${bytes} bytes here: write one of ${room} or fewer`,
+    );
+  };
+  const runDir = resolvePath(options.runDir ?? defaultRunDir(origin), folder);
+  refuseLong(runDir, MAX_SOCKET_PATH - ROOM_FOR_SOCKET, slot && valueOf(slot.node, "runDir"));
+  const written = slot && valueOf(slot.node, "listen");
+  const listen = options.listen.map((address, i): Address => {
+    if (address.transport !== "unix") return address;
+    const path = resolvePath(address.path, folder);
+    refuseLong(path, MAX_SOCKET_PATH, itemsOf(written?.node)[i] ?? written);
+    return { transport: "unix", path };
+  });
+  const spoolDir = resolvePath(options.spoolDir, folder);
+  return { ...options, listen, drainTimeoutMs: drainTimeout, spoolDir, runDir };
+}
+
+/** Short, since the names of sockets are; the same for each start with the same file. */
+function defaultRunDir({ file, folder }: Origin): string {
+  const path = resolvePath(file.slice(file.lastIndexOf("/") + 1), folder);
+  return `/tmp/portico-${fnv1a(path).toString(16).padStart(8, "0")}`;
+}
+
+/** FNV-1a, 32 bits, over UTF-8: stable between versions, spread well enough for names. */
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  }
+  return hash;
+}

@@ -1,0 +1,60 @@
+/**
+ * The validated route table: what every other part reads of routes.yaml. Defaults are filled in, names
+ * resolved, units settled (bytes, milliseconds); nothing in it needs checking again.
+ */
+import type { HeaderPair } from "../exchange.ts";
+import type { Kind, RouteOptions } from "../handler.ts";
+import type { Address } from "../values.ts";
+
+export interface ServerOptions {
+  /** Never empty. */
+  readonly listen: readonly Address[];
+  /** Networks, addresses, or `unix`, as `parseRange` reads them. */
+  readonly trustedProxies: readonly string[];
+  readonly maxRequestBody: number;
+  readonly drainTimeoutMs: number;
+  readonly accessLog: "combined" | "json" | "off";
+  readonly dev: boolean;
+  /** Absolute folder for request bodies that outgrow memory. */
+  readonly spoolDir: string;
+  readonly spoolQuota: number;
+  /** Absolute folder for the sockets of spawned programs. */
+  readonly runDir: string;
+}
+
+/** What a route does to every response. */
+export interface ResponseHeaders {
+  readonly set: readonly HeaderPair[];
+  readonly remove: readonly string[];
+}
+
+export interface RouteConfig {
+  /** Its place in the file, from 0. */
+  readonly index: number;
+  /** Unique within the table; for logs and metrics. */
+  readonly name: string;
+  /** A pattern that `parsePattern` takes. */
+  readonly path: string;
+  /** Lower case; a name, an IPv4 address, a bracketed IPv6 address or `*.name`. */
+  readonly host: string | undefined;
+  readonly methods: readonly string[] | undefined;
+  /** The handler key; `kind` is what the registry holds under it. */
+  readonly key: string;
+  readonly kind: Kind;
+  /** What the kind's schema made of the long form's fields. */
+  readonly fields: unknown;
+  readonly options: RouteOptions;
+  readonly headers: ResponseHeaders;
+  /** Where the route begins in the file, from 1. */
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Table {
+  /** The file's name as faults print it. */
+  readonly file: string;
+  /** The absolute folder that relative names start from. */
+  readonly folder: string;
+  readonly server: ServerOptions;
+  readonly routes: readonly RouteConfig[];
+}

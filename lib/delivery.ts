@@ -1,0 +1,87 @@
+/**
+ * A reply's body on its way to the client: counted, tied to the request's lifeline, and told off when
+ * the client leaves. A body that fails is aborted, never ended as if whole.
+ */
+import { ClientGone } from "./errors.ts";
+import type { ByteSource } from "./exchange.ts";
+import type { Lifeline } from "./lifeline.ts";
+
+export interface DeliveryOptions {
+  readonly lifeline: Lifeline;
+  /** What becomes of the program when the client leaves. */
+  readonly onAbort: "kill" | "finish";
+  /** Called once: bytes handed over, and why it ended early if it did. */
+  done(bytes: number, failure: Error | undefined): void;
+}
+
+/** Makes the web stream that the runtime sends from. One piece is asked for when the last was taken. */
+export function deliver(source: ByteSource, options: DeliveryOptions): ReadableStream<Uint8Array> {
+  return new ReadableStream(new Delivery(source, options), { highWaterMark: 0 });
+}
+
+type Controller = ReadableStreamDefaultController<Uint8Array>;
+
+class Delivery implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #source: ByteSource;
+  readonly #options: DeliveryOptions;
+  #controller: Controller | undefined;
+  #bytes = 0;
+  #over = false;
+  readonly #cut = (reason: Error) => {
+    if (this.#over) return;
+    this.#source.cancel(reason);
+    this.#controller?.error(reason);
+    this.#finish(reason);
+  };
+
+  constructor(source: ByteSource, options: DeliveryOptions) {
+    this.#source = source;
+    this.#options = options;
+  }
+
+  start(controller: Controller): void {
+    this.#controller = controller;
+    this.#options.lifeline.onCut(this.#cut);
+  }
+
+  async pull(controller: Controller): Promise<void> {
+    try {
+      const piece = await this.#source.read();
+      if (this.#over) return;
+      if (piece === undefined) {
+        controller.close();
+        this.#finish(undefined);
+        return;
+      }
+      this.#bytes += piece.length;
+      controller.enqueue(piece);
+    } catch (error) {
+      if (this.#over) return;
+      const failure = error instanceof Error ? error : new Error(String(error));
+      controller.error(failure);
+      this.#finish(failure);
+    }
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    this.#finish(new ClientGone());
+    if (this.#options.onAbort === "kill") this.#source.cancel(new ClientGone());
+    else drain(this.#source);
+  }
+
+  #finish(failure: Error | undefined): void {
+    this.#over = true;
+    this.#options.lifeline.forget(this.#cut);
+    this.#options.done(this.#bytes, failure);
+  }
+}
+
+/** Lets a program run to its end for nobody (`onAbort: finish`). */
+async function drain(source: ByteSource): Promise<void> {
+  try {
+    while (await source.read() !== undefined);
+  } catch {
+    // It failed where nobody could see it.
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * The request path, top to bottom: receive, match, serve, answer. One instance is one generation of the
+ * route table; a reload makes another beside it.
+ *
+ * Strategy: whatever can be answered without waiting is answered without a promise. Only requests that
+ * do wait are watched by the sweeper.
+ */
+import type { RouteConfig, Table } from "./config/table.ts";
+import { deliver } from "./delivery.ts";
+import { ClientGone, GatewayError, toGatewayError } from "./errors.ts";
+import type { Exchange, HeaderPair, Outcome, Reply } from "./exchange.ts";
+import type { Service } from "./handler.ts";
+import { Lifeline } from "./lifeline.ts";
+import type { Log } from "./observe/log.ts";
+import type { Trust } from "./protocol/forwarding.ts";
+import { type Connection, newRequestId, receive, redirected } from "./receive.ts";
+import { createRouter, type Router } from "./router/router.ts";
+import type { Pending, Sweeper } from "./sweeper.ts";
+import { STATUS_CODES } from "node:http";
+
+/** RFC 3875 §6.2.2 asks for a limit. */
+const MAX_LOCAL_REDIRECTS = 10;
+
+/** A route with its kind opened. */
+export interface OpenRoute {
+  readonly config: RouteConfig;
+  readonly service: Service;
+  /** The program or upstream, for log lines. */
+  readonly upstream: string;
+}
+
+export interface GatewayOptions {
+  readonly table: Table;
+  readonly routes: readonly OpenRoute[];
+  readonly log: Log;
+  readonly sweeper: Sweeper;
+  readonly trust: Trust;
+}
+
+export class Gateway {
+  readonly #routes: readonly OpenRoute[];
+  readonly #router: Router;
+  readonly #log: Log;
+  readonly #sweeper: Sweeper;
+  readonly #trust: Trust;
+  readonly #dev: boolean;
+  #active = 0;
+  #whenIdle: (() => void) | undefined;
+
+  constructor({ table, routes, log, sweeper, trust }: GatewayOptions) {
+    this.#routes = routes;
+    this.#router = createRouter(table.routes);
+    this.#log = log;
+    this.#sweeper = sweeper;
+    this.#trust = trust;
+    this.#dev = table.server.dev;
+  }
+
+  /** Requests whose answers are not yet complete. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Resolves when no request is under way. */
+  async idle(): Promise<void> {
+    if (this.#active > 0) await new Promise<void>((resolve) => this.#whenIdle = resolve);
+  }
+
+  /** Answers one request. Never throws. */
+  handle(request: Request, connection: Connection): Response | Promise<Response> {
+    const visit = new Visit(request);
+    this.#active++;
+    try {
+      const exchange = receive(request, connection, this.#trust, visit);
+      const outcome = this.#dispatch(visit, exchange);
+      if (outcome instanceof Promise) return this.#wait(visit, outcome);
+      if (outcome.type === "reply") return this.#answer(visit, outcome);
+      return this.#wait(visit, Promise.resolve(outcome));
+    } catch (error) {
+      return this.#fail(visit, error);
+    }
+  }
+
+  #dispatch(visit: Visit, exchange: Exchange): Outcome | Promise<Outcome> {
+    visit.exchange = exchange;
+    const match = this.#router.match(exchange.method, exchange.hostname, exchange.path);
+    switch (match.type) {
+      case "found": {
+        const route = this.#routes[match.index];
+        if (route === undefined) throw new GatewayError(404, "no-route", "No route matches");
+        visit.route = route;
+        return route.service.serve(exchange, match.mount);
+      }
+      case "wrong-method":
+        throw new GatewayError(405, "wrong-method", `No route takes ${exchange.method} here`, {
+          headers: [["allow", match.allow.join(", ")]],
+        });
+      case "not-found":
+        throw new GatewayError(404, "no-route", "No route matches");
+      default:
+        return match satisfies never;
+    }
+  }
+
+  async #wait(visit: Visit, first: Promise<Outcome>): Promise<Response> {
+    this.#sweeper.add(visit);
+    try {
+      let outcome = await first;
+      for (let redirects = 1; outcome.type === "local-redirect"; redirects++) {
+        if (redirects > MAX_LOCAL_REDIRECTS) {
+          throw new GatewayError(
+            508,
+            "redirect-loop",
+            `More than ${MAX_LOCAL_REDIRECTS} local redirects, the last to ${outcome.target}`,
+          );
+        }
+        visit.lifeline.throwIfCut();
+        if (visit.exchange === undefined) break;
+        outcome = await this.#dispatch(visit, redirected(visit.exchange, outcome));
+      }
+      if (outcome.type === "local-redirect") throw new GatewayError(500, "internal", "No exchange");
+      return this.#answer(visit, outcome);
+    } catch (error) {
+      return this.#fail(visit, error);
+    }
+  }
+
+  #answer(visit: Visit, reply: Reply): Response {
+    visit.answered = true;
+    const { status, body } = reply;
+    const headers = visit.route === undefined
+      ? reply.headers
+      : routeHeaders(visit.route.config, reply.headers);
+    if (body === null || body instanceof Uint8Array) {
+      const response = new Response(hasBody(status) ? body : null, { status, headers });
+      this.#end(visit, status, visit.isHead || body === null ? 0 : body.length);
+      return response;
+    }
+    if (visit.isHead || !hasBody(status)) {
+      // RFC 3875 §4.3.3: what a program sends after the head is discarded; it need not go on.
+      body.cancel(new ClientGone());
+      const response = new Response(null, { status, headers });
+      this.#end(visit, status, 0);
+      return response;
+    }
+    return new Response(this.#stream(visit, reply, body), { status, headers });
+  }
+
+  #stream(visit: Visit, reply: Reply, body: Exclude<Reply["body"], Uint8Array | null>) {
+    return deliver(body, {
+      lifeline: visit.lifeline,
+      onAbort: visit.route?.config.options.onAbort ?? "kill",
+      done: (bytes, failure) => {
+        if (failure !== undefined) this.#report(visit, reply.status, failure, "answer cut short: ");
+        this.#end(visit, reply.status, bytes);
+      },
+    });
+  }
+
+  /** The one place where an error becomes an answer (DESIGN: answers). */
+  #fail(visit: Visit, error: unknown): Response {
+    const failure = toGatewayError(visit.lifeline.reason ?? error);
+    visit.answered = true;
+    this.#report(visit, failure.status, failure, "");
+    const text = this.#dev ? explained(visit, failure) : briefly(visit, failure);
+    const headers: HeaderPair[] = [
+      ["content-type", "text/plain; charset=utf-8"],
+      ["x-request-id", visit.id],
+      ["cache-control", "no-store"],
+      ...failure.headers.map(([name, value]): HeaderPair => [name, value]),
+    ];
+    const bytes = UTF8.encode(text);
+    const response = new Response(bytes, { status: failure.status, headers });
+    this.#end(visit, failure.status, visit.isHead ? 0 : bytes.length);
+    return response;
+  }
+
+  #report(visit: Visit, status: number, error: Error, prefix: string): void {
+    const failure = toGatewayError(error);
+    // A missing page and a client that leaves are everyday life: the access log has them.
+    if (failure.status < 500 && failure.status !== 400 && failure.status !== 413) return;
+    this.#log.failure({
+      id: visit.id,
+      route: visit.route?.config.name ?? "-",
+      kind: visit.route?.config.key ?? "-",
+      upstream: visit.route?.upstream ?? "-",
+      status,
+      failure: failure.failure,
+      message: prefix + failure.message,
+    });
+  }
+
+  #end(visit: Visit, status: number, bytes: number): void {
+    this.#sweeper.delete(visit);
+    this.#active--;
+    if (this.#active === 0) this.#whenIdle?.();
+    const { exchange } = visit;
+    if (exchange === undefined || !this.#log.wantsAccess) return;
+    const route = visit.route?.config.name ?? "-";
+    const durationMs = performance.now() - visit.startedAt;
+    this.#log.access({ exchange, route, status, bytes, durationMs });
+  }
+}
+
+const UTF8 = new TextEncoder();
+
+/** What the gateway itself keeps of one request. */
+class Visit implements Pending {
+  readonly id = newRequestId();
+  readonly startedAt = performance.now();
+  readonly lifeline = new Lifeline();
+  exchange: Exchange | undefined;
+  route: OpenRoute | undefined;
+  answered = false;
+  followed = false;
+
+  constructor(readonly request: Request) {}
+
+  get isHead(): boolean {
+    return this.request.method === "HEAD";
+  }
+
+  get timeoutMs(): number | undefined {
+    return this.route?.config.options.timeoutMs ?? this.route?.service.timeoutMs;
+  }
+
+  get firstByteTimeoutMs(): number | undefined {
+    return this.route?.config.options.firstByteTimeoutMs;
+  }
+
+  get followsClient(): boolean {
+    return this.route?.config.options.onAbort !== "finish";
+  }
+}
+
+/** Statuses whose responses never have a body (RFC 9110 §6.4.1). */
+function hasBody(status: number): boolean {
+  return status !== 204 && status !== 205 && status !== 304;
+}
+
+/** Applies the route's own `headers: {set, remove}`. */
+function routeHeaders(config: RouteConfig, headers: readonly HeaderPair[]): readonly HeaderPair[] {
+  const { set, remove } = config.headers;
+  if (set.length === 0 && remove.length === 0) return headers;
+  const gone = new Set([...remove, ...set.map(([name]) => name)].map((name) => name.toLowerCase()));
+  return [...headers.filter(([name]) => !gone.has(name.toLowerCase())), ...set];
+}
+
+/** What everybody may see: the status text and the id that leads to the log. */
+function briefly(visit: Visit, failure: GatewayError): string {
+  const text = STATUS_CODES[failure.status] ?? "";
+  return `${failure.status} ${text}\nRequest id: ${visit.id}\n`;
+}
+
+/** What a developer wants to see (`server.dev`). */
+function explained(visit: Visit, failure: GatewayError): string {
+  const route = visit.route === undefined
+    ? "no route"
+    : `route "${visit.route.config.name}" (${visit.route.config.key}: ${visit.route.upstream})`;
+  const detail = failure.detail === undefined ? "" : `\nThe program said:\n${failure.detail}\n`;
+  return `${briefly(visit, failure)}\n${failure.failure}: ${failure.message}\n${route}\n${detail}`;
+}

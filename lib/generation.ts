@@ -1,0 +1,125 @@
+/**
+ * One generation of the route table, opened: every kind's service, and the gateway over them. A reload
+ * opens the next one beside it and closes this one when its last request has ended.
+ */
+import type { RouteConfig, Table } from "./config/table.ts";
+import type { Exchange } from "./exchange.ts";
+import { Gateway, type OpenRoute } from "./gateway.ts";
+import type { Context, Place, RouteSummary } from "./handler.ts";
+import { sizeBody } from "./io/body.ts";
+import { Spool } from "./io/spool.ts";
+import type { Log } from "./observe/log.ts";
+import { createTrust } from "./protocol/forwarding.ts";
+import type { Shares } from "./shares.ts";
+import type { Sweeper } from "./sweeper.ts";
+
+/** What all generations of a server have in common. */
+export interface Ground {
+  readonly log: Log;
+  readonly sweeper: Sweeper;
+  readonly shares: Shares;
+}
+
+export interface Generation extends AsyncDisposable {
+  readonly table: Table;
+  readonly gateway: Gateway;
+  /** Request bodies that are still arriving. */
+  uploads(): number;
+}
+
+/** Opens every route, all at once; rejects if one cannot, naming it, with all others closed again. */
+export async function openGeneration(table: Table, ground: Ground): Promise<Generation> {
+  const opening = new Opening(table, ground);
+  const results = await Promise.allSettled(table.routes.map((route) => opening.open(route)));
+  const routes = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
+  const close = async () => {
+    await Promise.all(routes.map(({ service }) => service[Symbol.asyncDispose]()));
+  };
+  const failure = results.find((result) => result.status === "rejected");
+  if (failure !== undefined) {
+    await close();
+    throw failure.reason;
+  }
+  const { log, sweeper } = ground;
+  const trust = createTrust(table.server.trustedProxies);
+  return {
+    table,
+    gateway: new Gateway({ table, routes, log, sweeper, trust }),
+    uploads: () => opening.uploads,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** A table's place in the file system. */
+export function placeOf(table: Table): Place {
+  const { spoolDir, runDir } = table.server;
+  return { folder: table.folder, spoolDir, runDir };
+}
+
+/** The table as people see it. */
+export function summarise(table: Table): readonly RouteSummary[] {
+  return table.routes.map(({ name, path, host, methods, key, kind, fields }) => ({
+    name,
+    path,
+    host,
+    methods,
+    kind: key,
+    target: kind.describe(fields),
+  }));
+}
+
+/** What the routes of one table are opened with. */
+class Opening {
+  uploads = 0;
+  readonly #table: Table;
+  readonly #ground: Ground;
+  readonly #spool: Spool;
+  readonly #summaries: readonly RouteSummary[];
+
+  constructor(table: Table, ground: Ground) {
+    this.#table = table;
+    this.#ground = ground;
+    this.#spool = new Spool(table.server.spoolDir, table.server.spoolQuota);
+    this.#summaries = Object.freeze(summarise(table).map((summary) => Object.freeze(summary)));
+  }
+
+  async open(config: RouteConfig): Promise<OpenRoute> {
+    try {
+      const service = await config.kind.open(config.fields, this.#context(config));
+      return { config, service, upstream: config.kind.describe(config.fields) };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Error(
+        `Cannot open ${this.#table.file}:${config.line}: route "${config.name}" (${config.key}): ` +
+          message,
+        { cause: error },
+      );
+    }
+  }
+
+  #context({ name, kind, options }: RouteConfig): Context {
+    const mode = options.requestBody ?? kind.requestBody ?? "stream";
+    const { log, shares } = this.#ground;
+    return {
+      place: placeOf(this.#table),
+      route: name,
+      routes: this.#summaries,
+      options,
+      dev: this.#table.server.dev,
+      log,
+      sizeBody: (exchange) => this.#sizeBody(exchange, mode, options.maxRequestBody),
+      share: (key, create) => shares.share(key, create),
+    };
+  }
+
+  async #sizeBody(exchange: Exchange, mode: "spool" | "stream", max: number) {
+    // Nearly every request has none: nothing to count then.
+    if (exchange.body === null) return null;
+    this.uploads++;
+    try {
+      return await sizeBody(exchange, { mode, max, spool: this.#spool });
+    } finally {
+      this.uploads--;
+    }
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * `cgi`: a process per request (RFC 3875). One program for the whole route (`script`), or a folder of
+ * them (`root`), where the file along the path is the program and the rest of the path its PATH_INFO.
+ */
+import * as v from "valibot";
+import { type ByteString, type Exchange, type Mount, type SizedBody } from "../exchange.ts";
+import { GatewayError } from "../errors.ts";
+import {
+  command,
+  count,
+  described,
+  duration,
+  environment,
+  fields,
+  flag,
+  list,
+  optional,
+  text,
+  variableNames,
+} from "../fields.ts";
+import {
+  type Context,
+  defineKind,
+  type Explanation,
+  type Permission,
+  type Place,
+  type Question,
+  type Service,
+  treePath,
+} from "../handler.ts";
+import { type CgiCommand, runCgi } from "../io/cgi_run.ts";
+import { DEFAULT_PATH, lookUpId, resolvePath, resolveProgram } from "../io/program.ts";
+import { refuseEncodedSlash, ScriptTree } from "../io/script_finder.ts";
+import { Slots } from "../io/slots.ts";
+import {
+  collectEnviron,
+  type EnvironFacts,
+  type EnvironPlan,
+  planEnviron,
+  textOf,
+  walkEnviron,
+} from "../protocol/cgi_environ.ts";
+
+const MAX_PROCESSES = 64;
+const QUEUE = 1024;
+const QUEUE_TIMEOUT_MS = 30_000;
+
+const schema = v.pipe(
+  fields({
+    script: described(optional(text), "The program that answers every request of the route."),
+    root: described(
+      optional(text),
+      "A folder of programs: the file along the path is the program, the rest is PATH_INFO.",
+    ),
+    args: described(optional(list(text)), "Arguments of the program."),
+    interpreters: described(
+      optional(v.record(v.string(), command)),
+      'Commands that run files by suffix, such as {".py": [python3]}.',
+    ),
+    env: described(optional(environment), "Variables added to the environ; they win."),
+    passEnv: described(
+      optional(variableNames),
+      "Variables of the gateway's own environment that the program receives too.",
+    ),
+    cwd: described(optional(text), "The program's working folder; default: the script's."),
+    timeout: described(optional(duration), "The longest a request may take."),
+    maxProcesses: described(
+      optional(count(1)),
+      `Processes of this route at once; others wait. Default ${MAX_PROCESSES}.`,
+    ),
+    user: described(optional(v.union([text, v.number()])), "The user to run as (name or id)."),
+    group: described(optional(v.union([text, v.number()])), "The group to run as (name or id)."),
+    nph: described(
+      optional(flag),
+      "Declares a non-parsed-header script. Its status line is understood on any script; the output " +
+        "is parsed all the same, since the runtime frames responses itself.",
+    ),
+  }),
+  v.check(
+    ({ script, root }) => (script === undefined) !== (root === undefined),
+    "Cannot tell which program to run: write either script or root",
+  ),
+);
+
+type Options = v.InferOutput<typeof schema>;
+
+export const cgi = defineKind({
+  summary: "Runs a program for each request (RFC 3875).",
+  schema,
+  requestBody: "spool",
+  short: "script",
+  describe: ({ script, root }) => script ?? `${root}/`,
+  permissions,
+  explain,
+  open: (options, context) => Promise.resolve(new CgiService(options, context)),
+});
+
+function permissions(options: Options, place: Place): readonly Permission[] {
+  const { script, root, interpreters = {}, passEnv = [], user, group } = options;
+  const needs: Permission[] = [];
+  if (script !== undefined) {
+    needs.push(run(resolveProgram(script, place.folder), "to run the script"));
+  }
+  if (root !== undefined) {
+    const folder = resolvePath(root, place.folder);
+    needs.push({ name: "read", value: folder, reason: "to find scripts in the folder" });
+    // The runtime grants programs one by one and a folder holds any number, also in future.
+    if (Object.keys(interpreters).length === 0) {
+      needs.push(run("*", "to run whatever script lies in the folder"));
+    }
+  }
+  for (const [suffix, [program = ""]] of Object.entries(interpreters)) {
+    needs.push(run(resolveProgram(program, place.folder), `to interpret ${suffix} files`));
+  }
+  for (const name of passEnv) needs.push({ name: "env", value: name, reason: "to pass it on" });
+  if (isName(user)) needs.push({ name: "read", value: "/etc/passwd", reason: "to find the user" });
+  if (isName(group)) needs.push({ name: "read", value: "/etc/group", reason: "to find the group" });
+  return needs;
+}
+
+function run(value: string, reason: string): Permission {
+  return { name: "run", value, reason };
+}
+
+function isName(account: string | number | undefined): boolean {
+  return account !== undefined && !/^\d+$/.test(String(account));
+}
+
+async function explain(options: Options, question: Question): Promise<Explanation> {
+  const { place, exchange, mount } = question;
+  const programs = new Programs(options, place);
+  const facts = (call: Call, length: number | undefined): EnvironFacts => ({
+    scriptName: call.scriptName,
+    pathInfo: call.pathInfo,
+    scriptFilename: call.file,
+    contentLength: length,
+  });
+  try {
+    const call = programs.find(treePath(question.route, mount), exchange, mount);
+    const environ = collectEnviron(programs.plan, exchange, facts(call, undefined));
+    return await Promise.resolve({
+      target: [call.program, ...call.args].join(" "),
+      scriptName: call.scriptName,
+      pathInfo: call.pathInfo,
+      environ: { PATH: DEFAULT_PATH, ...environ },
+      notes: [],
+    });
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    const note = `would answer ${error.status}: ${error.message}`;
+    return { target: programs.where, ...mount, environ: {}, notes: [note] };
+  }
+}
+
+/** What to run for a request. */
+interface Call {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** SCRIPT_FILENAME, as bytes. */
+  readonly file: ByteString;
+  readonly scriptName: ByteString;
+  readonly pathInfo: ByteString;
+  readonly cwd: string;
+}
+
+/** Finds the program for a request: the one of the route, or the one that its path names. */
+class Programs {
+  readonly plan: EnvironPlan;
+  readonly where: string;
+  readonly #options: Options;
+  readonly #folder: string;
+  readonly #script: string | undefined;
+  readonly #tree: ScriptTree | undefined;
+  readonly #interpreters: readonly (readonly [string, readonly string[]])[];
+
+  constructor(options: Options, place: Place) {
+    this.#options = options;
+    this.#folder = place.folder;
+    const root = options.root === undefined ? undefined : resolvePath(options.root, place.folder);
+    this.#script = options.script === undefined
+      ? undefined
+      : resolveProgram(options.script, place.folder);
+    this.where = root ?? this.#script ?? "";
+    this.#tree = root === undefined ? undefined : new ScriptTree(root);
+    this.#interpreters = Object.entries(options.interpreters ?? {}).map(
+      ([suffix, [program = "", ...args]]) =>
+        [suffix, [resolveProgram(program, place.folder), ...args]] as const,
+    );
+    this.plan = planEnviron(options.env ?? {}, root ?? place.folder);
+  }
+
+  find(path: ByteString, exchange: Exchange, mount: Mount): Call {
+    if (this.#tree === undefined) return this.#call(this.#script ?? "", mount, 0o111);
+    refuseEncodedSlash(exchange);
+    const { file, name, rest, mode } = this.#tree.find(path);
+    const before = mount.pathInfo === "" ? "" : mount.scriptName;
+    return this.#call(file, { scriptName: before + name, pathInfo: rest }, mode);
+  }
+
+  #call(file: string, at: Pick<Mount, "scriptName" | "pathInfo">, mode: number): Call {
+    const interpreter = this.#interpreters.find(([suffix]) => file.endsWith(suffix))?.[1];
+    if (interpreter === undefined && (mode & 0o111) === 0) {
+      throw new GatewayError(403, "script-not-executable", `${file} is not executable`);
+    }
+    const [program, ...before] = interpreter === undefined ? [file] : [...interpreter, file];
+    return {
+      program: program ?? file,
+      args: [...before, ...(this.#options.args ?? [])],
+      file: file.startsWith("/") ? bytesOf(file) : file,
+      scriptName: at.scriptName,
+      pathInfo: at.pathInfo,
+      cwd: this.#cwd(file),
+    };
+  }
+
+  /** RFC 3875 §7.2: the folder of the script. */
+  #cwd(file: string): string {
+    if (this.#options.cwd !== undefined) return resolvePath(this.#options.cwd, this.#folder);
+    return file.startsWith("/") ? file.slice(0, file.lastIndexOf("/")) || "/" : this.#folder;
+  }
+}
+
+class CgiService implements Service {
+  readonly timeoutMs: number | undefined;
+  readonly #context: Context;
+  readonly #programs: Programs;
+  readonly #base: Readonly<Record<string, string>>;
+  readonly #ids: { readonly uid?: number; readonly gid?: number };
+  readonly #slots: Slots;
+
+  constructor(options: Options, context: Context) {
+    this.#context = context;
+    this.#programs = new Programs(options, context.place);
+    this.timeoutMs = options.timeout;
+    this.#base = baseEnviron(options, this.#programs.plan);
+    this.#ids = idsOf(options);
+    this.#slots = new Slots({
+      max: options.maxProcesses ?? MAX_PROCESSES,
+      queue: QUEUE,
+      queueTimeoutMs: QUEUE_TIMEOUT_MS,
+    });
+  }
+
+  readonly serve = async (exchange: Exchange, mount: Mount) => {
+    const { options, log } = this.#context;
+    const call = this.#programs.find(treePath(options, mount), exchange, mount);
+    const body = await this.#context.sizeBody(exchange);
+    try {
+      await this.#slots.take(exchange.lifeline);
+    } catch (error) {
+      body?.close();
+      throw error;
+    }
+    return await runCgi({
+      exchange,
+      body,
+      command: this.#command(call, exchange, body),
+      maxReplyHead: options.maxReplyHead,
+      log,
+      onExit: () => this.#slots.give(),
+    });
+  };
+
+  /** The last request has ended, and with it its process. */
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #command(call: Call, exchange: Exchange, body: SizedBody | null): CgiCommand {
+    const env: Record<string, string> = { ...this.#base };
+    const facts = {
+      scriptName: call.scriptName,
+      pathInfo: call.pathInfo,
+      scriptFilename: call.file,
+      contentLength: body?.length,
+    };
+    // The runtime writes the environ as UTF-8: bytes that are UTF-8 arrive as they were.
+    const sink = { set: (name: string, value: ByteString) => env[name] = textOf(value) };
+    walkEnviron(this.#programs.plan, exchange, facts, sink);
+    return { program: call.program, args: call.args, env, cwd: call.cwd, ...this.#ids };
+  }
+}
+
+/** What is the same for every run: PATH, what is passed on, the plan's constants. */
+function baseEnviron(options: Options, plan: EnvironPlan): Record<string, string> {
+  const base: Record<string, string> = { PATH: DEFAULT_PATH };
+  for (const name of options.passEnv ?? []) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) base[name] = value;
+  }
+  for (const [name, value] of plan.constants) base[name] = textOf(value);
+  return base;
+}
+
+function idsOf({ user, group }: Options): { readonly uid?: number; readonly gid?: number } {
+  return {
+    ...(user === undefined ? {} : { uid: lookUpId("/etc/passwd", String(user)) }),
+    ...(group === undefined ? {} : { gid: lookUpId("/etc/group", String(group)) }),
+  };
+}
+
+function bytesOf(file: string): ByteString {
+  let bytes = "";
+  for (const byte of new TextEncoder().encode(file)) bytes += String.fromCharCode(byte);
+  return bytes;
+}

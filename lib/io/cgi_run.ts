@@ -1,0 +1,261 @@
+/**
+ * One run of a CGI program (RFC 3875): a process for a request, from its start until it is reaped.
+ *
+ * The reply's body is this object: reading it reads the program's output, letting go of it ends the
+ * program. What ends a run early is the request's lifeline; the process gets SIGTERM, a grace period,
+ * SIGKILL, and is waited for in any case.
+ */
+import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
+import type { ByteSource, Exchange, Outcome, SizedBody } from "../exchange.ts";
+import type { ServiceLog } from "../handler.ts";
+import { HeadReader, interpretHead } from "../protocol/cgi_response.ts";
+import { ProgramLog } from "./program_log.ts";
+import { replyOf } from "./reply.ts";
+
+export interface CgiCommand {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: Record<string, string>;
+  readonly cwd: string;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+}
+
+export interface CgiRequest {
+  readonly exchange: Exchange;
+  readonly body: SizedBody | null;
+  readonly command: CgiCommand;
+  readonly maxReplyHead: number;
+  readonly log: ServiceLog;
+  /** Called once, when the process is gone and reaped. */
+  onExit(): void;
+}
+
+/** Between SIGTERM and SIGKILL. */
+const GRACE_MS = 2000;
+/** How long output may go on after the process has exited: somebody else holds the pipe then. */
+const LAST_OUTPUT_MS = 300;
+/** How long the exit may lag behind the end of output before the reply is taken as whole. */
+const EXIT_LAG_MS = 100;
+
+/**
+ * Starts the program and reads its reply's head.
+ * @throws {GatewayError} 502 when it cannot be started.
+ * @throws {ProtocolError} when its output breaks RFC 3875's rules before the head is whole.
+ */
+export async function runCgi(request: CgiRequest): Promise<Outcome> {
+  const { lifeline } = request.exchange;
+  try {
+    lifeline.throwIfCut();
+    return await new CgiRun(request, start(request)).open();
+  } catch (error) {
+    throw lifeline.reason ?? error;
+  }
+}
+
+function start({ command, body, onExit }: CgiRequest): Deno.ChildProcess {
+  const { program, args, env, cwd, uid, gid } = command;
+  try {
+    return new Deno.Command(program, {
+      args: [...args],
+      clearEnv: true,
+      env,
+      cwd,
+      ...(uid === undefined ? {} : { uid }),
+      ...(gid === undefined ? {} : { gid }),
+      stdin: body === null ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (error) {
+    onExit();
+    body?.close();
+    throw startError(program, error);
+  }
+}
+
+function startError(program: string, error: unknown): GatewayError {
+  const options = { cause: error };
+  if (error instanceof Deno.errors.NotFound) {
+    const message = `Cannot start ${program}: it, its interpreter or its folder does not exist`;
+    return new GatewayError(502, "script-missing", message, options);
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    const message = `Cannot start ${program}: it is not executable for the gateway's user`;
+    return new GatewayError(502, "script-not-executable", message, options);
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new GatewayError(
+    502,
+    "script-not-started",
+    `Cannot start ${program}: ${message}`,
+    options,
+  );
+}
+
+class CgiRun implements ByteSource {
+  readonly #request: CgiRequest;
+  readonly #child: Deno.ChildProcess;
+  readonly #stdout: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+  readonly #stderr: ProgramLog;
+  readonly #onCut = () => this.#terminate();
+  readonly #exit: Promise<Deno.CommandStatus>;
+  #status: Deno.CommandStatus | undefined;
+  #early: Uint8Array<ArrayBuffer> | undefined;
+  #terminating = false;
+
+  constructor(request: CgiRequest, child: Deno.ChildProcess) {
+    this.#request = request;
+    this.#child = child;
+    this.#stdout = child.stdout.getReader();
+    this.#stderr = new ProgramLog(request.log, request.exchange.id);
+    this.#exit = this.#reap();
+  }
+
+  async open(): Promise<Outcome> {
+    const { exchange, body } = this.#request;
+    exchange.lifeline.onCut(this.#onCut);
+    exchange.lifeline.handOver();
+    if (body !== null) this.#feed(body);
+    try {
+      return await this.#readHead();
+    } catch (error) {
+      this.#terminate();
+      throw error;
+    }
+  }
+
+  async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const early = this.#early;
+    if (early !== undefined) {
+      this.#early = undefined;
+      return early;
+    }
+    const { value } = await this.#stdout.read();
+    this.#request.exchange.lifeline.throwIfCut();
+    if (value !== undefined) return value;
+    await this.#requireNaturalEnd();
+    return undefined;
+  }
+
+  cancel(): void {
+    this.#terminate();
+    this.#stdout.cancel().catch(() => {});
+  }
+
+  async #readHead(): Promise<Outcome> {
+    const { exchange, log, maxReplyHead } = this.#request;
+    const reader = new HeadReader(maxReplyHead);
+    for (;;) {
+      const { value } = await this.#stdout.read();
+      exchange.lifeline.throwIfCut();
+      if (value === undefined) throw await this.#noHead(reader);
+      const head = reader.push(value);
+      if (head === undefined) continue;
+      if (head.rest.length > 0) this.#early = head.rest;
+      const interpreted = interpretHead(head.fields);
+      if (interpreted.type === "reply") return replyOf(interpreted, this, exchange, log);
+      // RFC 3875 §6.2.2: whatever follows is not wanted.
+      this.cancel();
+      return interpreted;
+    }
+  }
+
+  async #noHead(reader: HeadReader): Promise<GatewayError> {
+    const status = await this.#exit;
+    const fault = reader.end();
+    return new GatewayError(502, fault.failure, `${fault.message}; the program ${told(status)}`, {
+      cause: fault,
+      detail: this.#stderr.excerpt,
+    });
+  }
+
+  /** A program that a signal ended has not said all it had to say. */
+  async #requireNaturalEnd(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), EXIT_LAG_MS);
+    });
+    const status = await Promise.race([this.#exit, late]);
+    clearTimeout(timer);
+    if (status !== undefined && status.signal !== null && !this.#terminating) {
+      throw new ProtocolError(
+        "script-died",
+        `The program ${told(status)} in the midst of its reply`,
+      );
+    }
+  }
+
+  /** Writes the request's body to the program, which need not read it (RFC 3875 §4.2). */
+  async #feed(body: SizedBody): Promise<void> {
+    const stdin = this.#child.stdin.getWriter();
+    try {
+      for (let piece = await body.read(); piece !== undefined; piece = await body.read()) {
+        await stdin.write(piece);
+      }
+      await stdin.close();
+    } catch (error) {
+      const isClients = error instanceof ClientGone || error instanceof GatewayError;
+      if (isClients) this.#request.exchange.lifeline.cut(error);
+      await stdin.abort().catch(() => {});
+    } finally {
+      body.close();
+    }
+  }
+
+  /** Waits for the process, whatever becomes of its output, and settles the account. */
+  async #reap(): Promise<Deno.CommandStatus> {
+    const stderr = this.#child.stderr.getReader();
+    const said = this.#drain(stderr);
+    const status = await this.#child.status;
+    this.#status = status;
+    // A grandchild may hold the pipes open for ever; what it has to say is not this reply's.
+    const stop = setTimeout(() => {
+      stderr.cancel().catch(() => {});
+      this.#stdout.cancel().catch(() => {});
+    }, LAST_OUTPUT_MS);
+    await Promise.all([said, this.#stdout.closed.catch(() => {})]);
+    clearTimeout(stop);
+    this.#stderr.end();
+    const { exchange, log, body } = this.#request;
+    exchange.lifeline.forget(this.#onCut);
+    body?.close();
+    if (!status.success && !this.#terminating) {
+      log.notice(`${this.#request.command.program} ${told(status)}`, exchange.id);
+    }
+    this.#request.onExit();
+    return status;
+  }
+
+  async #drain(stderr: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    try {
+      for (let piece = await stderr.read(); !piece.done; piece = await stderr.read()) {
+        this.#stderr.push(piece.value);
+      }
+    } catch {
+      // The pipe broke with the process.
+    }
+  }
+
+  #terminate(): void {
+    if (this.#terminating || this.#status !== undefined) return;
+    this.#terminating = true;
+    this.#signal("SIGTERM");
+    const timer = setTimeout(() => this.#signal("SIGKILL"), GRACE_MS);
+    this.#child.status.then(() => clearTimeout(timer));
+    // Nobody reads the output any more: a program that writes on gets SIGPIPE.
+    this.#stdout.cancel().catch(() => {});
+  }
+
+  #signal(name: Deno.Signal): void {
+    try {
+      this.#child.kill(name);
+    } catch {
+      // It has exited already.
+    }
+  }
+}
+
+function told(status: Deno.CommandStatus): string {
+  return status.signal === null ? `exited with code ${status.code}` : `died of ${status.signal}`;
+}

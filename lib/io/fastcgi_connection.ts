@@ -1,0 +1,96 @@
+/**
+ * One connection to a FastCGI application, used for one request at a time.
+ *
+ * Strategy: a read is always under way, also while the connection idles: an application that closes an
+ * idle connection is noticed at once, and the reply's first bytes need no further turn. Bytes move by raw
+ * `read` and `write` on reused buffers; a web stream over the socket would cost as much again.
+ */
+import type { Address } from "../fields.ts";
+import { FcgiDecoder } from "../protocol/fastcgi_decoder.ts";
+import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
+import { closeQuietly, type Socket, writeAll } from "./dial.ts";
+
+const READ_SIZE = 65_536;
+
+/** Bytes that came, or undefined at the end of the connection. */
+export type Arrival = Uint8Array<ArrayBuffer> | undefined;
+
+export class FcgiConnection {
+  readonly address: Address;
+  readonly decoder = new FcgiDecoder();
+  readonly encoder = new FcgiEncoder();
+  /** Requests answered so far; 0 also tells that the application has not accepted it for certain. */
+  served = 0;
+  /** Called when the application closes the connection while it idles. */
+  onIdleClose: (() => void) | undefined;
+
+  readonly #socket: Socket;
+  #buffer = new Uint8Array(READ_SIZE);
+  #reading: Promise<number | null> | undefined;
+  #idle = false;
+  #closed = false;
+
+  constructor(socket: Socket, address: Address) {
+    this.#socket = socket;
+    this.address = address;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Marks the start of a request. */
+  occupy(): void {
+    this.#idle = false;
+  }
+
+  /** Marks the end of a request; watches for the application closing the connection meanwhile. */
+  rest(): void {
+    this.#idle = true;
+    const notice = () => this.#noticeIdleEnd();
+    this.#startReading().then(notice, notice);
+  }
+
+  /** Writes what the encoder holds, and perhaps more behind it. Rejects when the peer is gone. */
+  async flush(): Promise<void> {
+    const bytes = this.encoder.take();
+    const written = await this.#socket.write(bytes);
+    if (written < bytes.length) await writeAll(this.#socket, bytes.subarray(written));
+  }
+
+  /** The next bytes. They are valid until the next call; {@link keepBuffer} makes them last. */
+  async receive(): Promise<Arrival> {
+    try {
+      const count = await this.#startReading();
+      return count === null ? undefined : this.#buffer.subarray(0, count);
+    } catch {
+      // A reset reads as an end: either way nothing more comes, and the protocol tells whether the
+      // reply was whole.
+      return undefined;
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  /** Hands the buffer of the last arrival over to the caller; the next read gets a fresh one. */
+  keepBuffer(): void {
+    this.#buffer = new Uint8Array(READ_SIZE);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeQuietly(this.#socket);
+  }
+
+  #startReading(): Promise<number | null> {
+    return this.#reading ??= this.#socket.read(this.#buffer);
+  }
+
+  /** Nothing may come while no request is active: an end, or bytes that belong to nobody. */
+  #noticeIdleEnd(): void {
+    if (!this.#idle || this.#closed) return;
+    this.close();
+    this.onIdleClose?.();
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * Connections to the endpoints of one FastCGI upstream: how many, kept how long, and who waits.
+ *
+ * A kept connection holds a worker of the application (php-fpm's children serve one connection at a
+ * time), so it must not starve others: connections rest briefly, and are given back at once while a
+ * fresh connection of ours is still waiting to be accepted, which is how a full application looks.
+ */
+import { GatewayError } from "../errors.ts";
+import type { Address } from "../fields.ts";
+import { dial } from "./dial.ts";
+import { FcgiConnection } from "./fastcgi_connection.ts";
+import { overCapacity } from "./slots.ts";
+
+/** One place that connections go to. */
+export interface Endpoint {
+  readonly address: Address;
+  /** Connections at once. */
+  readonly max: number;
+}
+
+export interface PoolOptions {
+  readonly keepAlive: boolean;
+  readonly connectTimeoutMs: number;
+  /** How long a connection rests before it is closed. */
+  readonly idleMs: number;
+  /** Connections that rest, all endpoints together. */
+  readonly maxIdle: number;
+  /** Requests that wait for a connection; 503 past it. */
+  readonly queue: number;
+  /** How long one waits; 503 past it. */
+  readonly queueTimeoutMs: number;
+}
+
+/** A fresh connection older than this that has not answered yet suggests a full application. */
+const UNACCEPTED_MS = 5;
+
+interface Site extends Endpoint {
+  open: number;
+}
+
+interface Resting {
+  readonly connection: FcgiConnection;
+  readonly since: number;
+}
+
+interface Waiter {
+  resolve(connection: FcgiConnection): void;
+  reject(error: Error): void;
+}
+
+export class FcgiPool implements AsyncDisposable {
+  readonly #options: PoolOptions;
+  #sites: Site[];
+  readonly #resting: Resting[] = [];
+  readonly #busy = new Set<FcgiConnection>();
+  readonly #siteOf = new WeakMap<FcgiConnection, Site>();
+  /** Fresh connections whose first answer is still out, with the time of their request. */
+  readonly #unproven = new Map<FcgiConnection, number>();
+  readonly #queue: Waiter[] = [];
+  #reaper: ReturnType<typeof setInterval> | undefined;
+  #closed = false;
+
+  constructor(endpoints: readonly Endpoint[], options: PoolOptions) {
+    this.#sites = endpoints.map((endpoint) => ({ ...endpoint, open: 0 }));
+    this.#options = options;
+  }
+
+  get keepAlive(): boolean {
+    return this.#options.keepAlive;
+  }
+
+  /**
+   * A connection for one request, at rest or fresh.
+   * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}.
+   */
+  acquire(): FcgiConnection | Promise<FcgiConnection> {
+    const resting = this.#resting.pop();
+    if (resting !== undefined) {
+      resting.connection.occupy();
+      this.#busy.add(resting.connection);
+      return resting.connection;
+    }
+    return this.fresh();
+  }
+
+  /** A fresh connection, for a request that found its kept one stale. */
+  fresh(): Promise<FcgiConnection> {
+    const site = this.#roomiest();
+    return site === undefined ? this.#wait() : this.#open(site);
+  }
+
+  /** Gives a connection back after its request. `reusable`: both sides are at a record border. */
+  release(connection: FcgiConnection, reusable: boolean): void {
+    this.#busy.delete(connection);
+    this.#unproven.delete(connection);
+    connection.served++;
+    const keep = reusable && this.#options.keepAlive && !this.#closed && !connection.closed;
+    if (!keep || this.#someoneUnaccepted()) return this.#retire(connection);
+    const waiter = this.#queue.shift();
+    if (waiter !== undefined) {
+      this.#busy.add(connection);
+      return waiter.resolve(connection);
+    }
+    if (this.#resting.length >= this.#options.maxIdle) return this.#retire(connection);
+    connection.rest();
+    this.#resting.push({ connection, since: performance.now() });
+    this.#reaper ??= setInterval(() => this.#reap(), Math.max(100, this.#options.idleMs / 4));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#reaper);
+    for (const { connection } of this.#resting.splice(0)) this.#retire(connection);
+    for (const connection of this.#busy) connection.close();
+    for (const waiter of this.#queue.splice(0)) {
+      waiter.reject(new GatewayError(503, "shutting-down", "The server stops"));
+    }
+    await Promise.resolve();
+  }
+
+  /** The endpoint with room that has the fewest connections. */
+  #roomiest(): Site | undefined {
+    let best: Site | undefined;
+    for (const site of this.#sites) {
+      if (site.open < site.max && (best === undefined || site.open < best.open)) best = site;
+    }
+    return best;
+  }
+
+  async #open(first: Site): Promise<FcgiConnection> {
+    const tried = new Set<Site>();
+    for (let site: Site | undefined = first;;) {
+      tried.add(site);
+      site.open++;
+      try {
+        const connection = new FcgiConnection(
+          await dial(site.address, this.#options.connectTimeoutMs),
+          site.address,
+        );
+        this.#adopt(connection, site);
+        return connection;
+      } catch (error) {
+        this.#leave(site);
+        // Nothing was sent: whoever else there is may take the request.
+        site = this.#sites.find((other) => !tried.has(other) && other.open < other.max);
+        if (site === undefined) throw error;
+      }
+    }
+  }
+
+  #adopt(connection: FcgiConnection, site: Site): void {
+    this.#siteOf.set(connection, site);
+    this.#busy.add(connection);
+    this.#unproven.set(connection, performance.now());
+    connection.onIdleClose = () => {
+      const index = this.#resting.findIndex((resting) => resting.connection === connection);
+      if (index >= 0) this.#resting.splice(index, 1);
+      this.#leave(site);
+    };
+  }
+
+  #wait(): Promise<FcgiConnection> {
+    const { queue, queueTimeoutMs } = this.#options;
+    if (this.#queue.length >= queue) {
+      return Promise.reject(overCapacity("queue-full", `${queue} requests wait already`));
+    }
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#queue.splice(this.#queue.indexOf(waiter), 1);
+        reject(overCapacity("queue-timeout", `No connection was free within ${queueTimeoutMs} ms`));
+      }, queueTimeoutMs);
+      const waiter: Waiter = {
+        resolve: (connection) => {
+          clearTimeout(timer);
+          resolve(connection);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      };
+      this.#queue.push(waiter);
+    });
+  }
+
+  #someoneUnaccepted(): boolean {
+    if (this.#unproven.size === 0) return false;
+    const now = performance.now();
+    for (const since of this.#unproven.values()) if (now - since > UNACCEPTED_MS) return true;
+    return false;
+  }
+
+  #retire(connection: FcgiConnection): void {
+    connection.close();
+    const site = this.#siteOf.get(connection);
+    if (site !== undefined) this.#leave(site);
+  }
+
+  /** A connection to `site` is no more: whoever waits may open another. */
+  #leave(site: Site): void {
+    site.open--;
+    const waiter = this.#closed ? undefined : this.#queue.shift();
+    if (waiter !== undefined) this.#open(site).then(waiter.resolve, waiter.reject);
+  }
+
+  #reap(): void {
+    const before = performance.now() - this.#options.idleMs;
+    // The longest at rest come first.
+    while (this.#resting[0] !== undefined && this.#resting[0].since < before) {
+      const [resting] = this.#resting.splice(0, 1);
+      if (resting !== undefined) this.#retire(resting.connection);
+    }
+    if (this.#resting.length === 0) {
+      clearInterval(this.#reaper);
+      this.#reaper = undefined;
+    }
+  }
+}

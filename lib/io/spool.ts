@@ -1,0 +1,86 @@
+/**
+ * Temporary files for request bodies that outgrow memory. A file loses its name as soon as it is open,
+ * so nothing stays behind whatever happens to the gateway; one quota bounds them all together.
+ */
+import { GatewayError } from "../errors.ts";
+
+const PIECE = 65_536;
+
+/** Makes spool files in one folder, within one quota. */
+export class Spool {
+  #used = 0;
+  readonly #folder: string;
+  readonly #quota: number;
+  #folderMade: Promise<void> | undefined;
+
+  /** @param quota Bytes that all files together may hold. */
+  constructor(folder: string, quota: number) {
+    this.#folder = folder;
+    this.#quota = quota;
+  }
+
+  /** Bytes held by open files. */
+  get used(): number {
+    return this.#used;
+  }
+
+  async create(): Promise<SpoolFile> {
+    this.#folderMade ??= Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await this.#folderMade;
+    const name = `${this.#folder}/${crypto.randomUUID()}`;
+    // O_EXCL: a name planted by somebody else is refused, not followed.
+    const file = await Deno.open(name, { createNew: true, read: true, write: true, mode: 0o600 });
+    await Deno.remove(name);
+    return new SpoolFile(file, this);
+  }
+
+  /** @throws {GatewayError} 503 `spool-full`. */
+  take(bytes: number): void {
+    if (this.#used + bytes > this.#quota) {
+      throw new GatewayError(503, "spool-full", `Spooled bodies exceed ${this.#quota} bytes`, {
+        headers: [["retry-after", "5"]],
+      });
+    }
+    this.#used += bytes;
+  }
+
+  giveBack(bytes: number): void {
+    this.#used -= bytes;
+  }
+}
+
+/** A nameless file: written once, rewound, read once. */
+export class SpoolFile {
+  readonly #file: Deno.FsFile;
+  readonly #spool: Spool;
+  #length = 0;
+  #closed = false;
+
+  constructor(file: Deno.FsFile, spool: Spool) {
+    this.#file = file;
+    this.#spool = spool;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    this.#spool.take(bytes.length);
+    this.#length += bytes.length;
+    for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
+  }
+
+  async rewind(): Promise<void> {
+    await this.#file.seek(0, Deno.SeekMode.Start);
+  }
+
+  async read(): Promise<Uint8Array | undefined> {
+    const buffer = new Uint8Array(PIECE);
+    const count = await this.#file.read(buffer);
+    return count === null ? undefined : buffer.subarray(0, count);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#spool.giveBack(this.#length);
+    this.#file.close();
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The permissions that a table needs of the runtime: gathered from its kinds and its listeners, written
+ * as flags. What is printed is what is checked at start, so the one cannot drift from the other. Pure.
+ */
+import type { Table } from "./config/table.ts";
+import { type Address, formatAddress } from "./fields.ts";
+import type { Permission } from "./handler.ts";
+
+/** A permission with who asks for it: `server.listen`, or a route by name. */
+export interface Need extends Permission {
+  readonly who: string;
+}
+
+/** Variables that npm:yaml looks at when it is loaded; it does without. */
+const IGNORED_VARIABLES = "LOG_TOKENS,LOG_STREAM";
+
+/** Everything that serving this table takes. `configFile` is absolute. */
+export function needsOf(table: Table, listen: readonly Address[], configFile: string): Need[] {
+  const who = "the gateway";
+  const needs: Need[] = [{ who, name: "read", value: configFile, reason: "to read its table" }];
+  for (const address of listen) needs.push(...listenNeeds(address));
+  const { spoolDir, runDir } = table.server;
+  const place = { folder: table.folder, spoolDir, runDir };
+  for (const route of table.routes) {
+    const name = `route "${route.name}" (${route.key})`;
+    const own = route.kind.permissions(route.fields, place, route.options);
+    needs.push(...own.map((permission) => ({ ...permission, who: name })));
+    if (spools(route)) needs.push(...spoolNeeds(name, spoolDir));
+  }
+  return needs;
+}
+
+function listenNeeds(address: Address): Need[] {
+  const who = "server.listen";
+  const reason = "to listen there";
+  const net: Need = { who, name: "net", value: formatAddress(address), reason };
+  if (address.transport === "tcp") return [net];
+  return [
+    net,
+    { who, name: "read", value: address.path, reason },
+    { who, name: "write", value: address.path, reason },
+  ];
+}
+
+function spools({ kind, options }: Table["routes"][number]): boolean {
+  return (options.requestBody ?? kind.requestBody) === "spool" && options.maxRequestBody > 2 ** 20;
+}
+
+function spoolNeeds(who: string, spoolDir: string): Need[] {
+  const reason = "to spool request bodies that outgrow memory";
+  return [
+    { who, name: "read", value: spoolDir, reason },
+    { who, name: "write", value: spoolDir, reason },
+  ];
+}
+
+/** The least flags for these needs, in a stable order, as one line for a shell. */
+export function flagsLine(needs: readonly Need[]): string {
+  const flags = ["--no-prompt", `--ignore-env=${IGNORED_VARIABLES}`];
+  for (const name of ["read", "write", "net", "run", "env", "sys"] as const) {
+    const values = [
+      ...new Set(needs.filter((need) => need.name === name).map(({ value }) => value)),
+    ];
+    if (values.includes("*")) flags.push(`--allow-${name}`);
+    else if (values.length > 0) {
+      flags.push(shellWord(`--allow-${name}=${values.map(escaped).join(",")}`));
+    }
+  }
+  return flags.join(" ");
+}
+
+/** The runtime splits at commas and takes a doubled one for a comma. */
+function escaped(value: string): string {
+  return value.replaceAll(",", ",,");
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./\-[\]]+$/.test(word) && !/[[\]]/.test(word)
+    ? word
+    : `'${word.replaceAll("'", `'\\''`)}'`;
+}

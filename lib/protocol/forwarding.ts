@@ -1,0 +1,314 @@
+/**
+ * Who is the client: what a trusted proxy says of the hops before it, by `Forwarded` (RFC 7239) or
+ * `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`. One rule yields address, scheme, authority and port.
+ *
+ * Each hop appends at the right what it saw; whatever stands further left may be a client's invention.
+ * So the walk starts at the peer and goes left past trusted addresses up to the first that is not: the
+ * last one that somebody trusted vouches for. It also reads from the right, element by element: an
+ * unclosed quote that a client sent ahead cannot swallow what its proxy appended.
+ */
+import type { Endpoint } from "../exchange.ts";
+import { contains, type Ip, parseAuthority, parseIp, parseRange, type Range } from "./authority.ts";
+
+type Scheme = "http" | "https";
+
+/** What the server itself knows of how a request came in. */
+export interface Received {
+  readonly scheme: Scheme;
+  readonly authority: string;
+  readonly serverPort: number;
+}
+
+/** How the request came to the outermost trusted proxy; as received if none speaks. */
+export interface Forwarded extends Received {
+  /** IPv4 where it is IPv4-mapped. `port` is 0 if a proxy did not tell it. */
+  readonly client: Endpoint;
+  /** `Forwarded` and `X-Forwarded-*` contradict each other: one of them is likely forged. */
+  readonly contested: boolean;
+  /** True for the fields (by lower-case name) that were not believed: no program may see them. */
+  readonly withholds: (lowerName: string) => boolean;
+}
+
+export interface Trust {
+  /** Never throws: what cannot be read is ignored, together with all that stands left of it. */
+  resolve(peer: Endpoint, headers: Headers, own: Received): Forwarded;
+}
+
+const MAX_PEERS = 1024;
+
+/** Compiles a list of ranges; see {@link parseRange}. An empty list trusts nobody. */
+export function createTrust(cidrs: readonly string[]): Trust {
+  const ranges = cidrs.map((text) => {
+    const range = parseRange(text);
+    if (range !== undefined) return range;
+    throw new TypeError(`Cannot read "${text}" as a range: write 10.0.0.0/8, ::1 or unix`);
+  });
+  // Few proxies send many requests: a bounded map spares reading the same address each time.
+  const peers = new Map<string, boolean>();
+  const trusts = (peer: Endpoint) => {
+    const known = peers.get(peer.address);
+    if (known !== undefined) return known;
+    const subject = parseIp(peer.address) ?? (peer.port === 0 ? "unix" : undefined);
+    const trusted = contains(ranges, subject);
+    if (peers.size >= MAX_PEERS) peers.clear();
+    peers.set(peer.address, trusted);
+    return trusted;
+  };
+  return {
+    resolve(peer, headers, own) {
+      const arrival = { peer: plainEndpoint(peer), own };
+      if (ranges.length === 0 || !trusts(peer)) return settle(NO_CLAIM, arrival);
+      return believe(ranges, headers, arrival);
+    },
+  };
+}
+
+/**
+ * Fields that speak of the client in a proxy's name. From a peer that is not trusted they are forged or
+ * meaningless, and many programs believe them blindly, so they are withheld: `Forwarded`, all of
+ * `X-Forwarded-*` (with -Server, -By, -Prefix, -Ssl, -Client-Cert), and the names in common use for the
+ * bare address. Vendors' own names (CF-Connecting-IP, True-Client-IP) are between vendor and program.
+ */
+export function isForwardingField(lowerName: string): boolean {
+  return isXForwarded(lowerName) || isForwarded(lowerName) || ADDRESS_FIELDS.has(lowerName);
+}
+
+const ADDRESS_FIELDS: ReadonlySet<string> = new Set(["x-real-ip", "x-client-ip", "client-ip"]);
+
+function isXForwarded(lowerName: string): boolean {
+  return lowerName.startsWith("x-forwarded");
+}
+
+function isForwarded(lowerName: string): boolean {
+  return lowerName === "forwarded";
+}
+
+/** What one family of fields says; undefined where it says nothing that can be read. */
+interface Claim extends Pick<Forwarded, "withholds"> {
+  readonly client?: Endpoint | undefined;
+  readonly scheme?: Scheme | undefined;
+  readonly authority?: string | undefined;
+  readonly port?: number | undefined;
+}
+
+const NO_CLAIM: Claim = { withholds: isForwardingField };
+
+/** The request as the server itself saw it. */
+interface Arrival {
+  readonly peer: Endpoint;
+  readonly own: Received;
+}
+
+/**
+ * Chooses between the families; never mixes them. X-Forwarded-* speaks if it names a client, although
+ * `Forwarded` is the standard: nearly every proxy writes X-Forwarded-For and lets a client's own
+ * Forwarded through (nginx, Apache, Caddy, the clouds' balancers), so that "the standard wins" would
+ * let clients choose their address. Not even agreement on the client helps a Forwarded field: clients
+ * know their own address, and would add a false `host`. Falling back to the peer on a contradiction
+ * would be worse still, for that address is often 127.0.0.1 and privileged. The price: behind a proxy
+ * that writes Forwarded alone, it must strip X-Forwarded-For, or the server refuse what is contested.
+ */
+function believe(ranges: readonly Range[], headers: Headers, arrival: Arrival): Forwarded {
+  const legacy = claimOfXForwarded(ranges, headers);
+  const text = headers.get("forwarded");
+  const standard = text === null ? undefined : claimOfForwarded(ranges, text);
+  if (standard === undefined) return settle(legacy, arrival);
+  const spoken = legacy.client === undefined ? standard : legacy;
+  return settle(spoken, arrival, contradict(legacy, standard));
+}
+
+function contradict(a: Claim, b: Claim): boolean {
+  return differ(a.client?.address, b.client?.address) || differ(a.scheme, b.scheme) ||
+    differ(hostnameOf(a), hostnameOf(b));
+}
+
+function differ(a: string | undefined, b: string | undefined): boolean {
+  return a !== undefined && b !== undefined && a !== b;
+}
+
+function hostnameOf({ authority }: Claim): string | undefined {
+  return authority === undefined ? undefined : parseAuthority(authority)?.hostname;
+}
+
+const DEFAULT_PORT = { http: 80, https: 443 } as const;
+
+function settle(claim: Claim, { peer, own }: Arrival, contested = false): Forwarded {
+  const scheme = claim.scheme ?? own.scheme;
+  const authority = claim.authority ?? own.authority;
+  const client = claim.client ?? peer;
+  const serverPort = portOf(claim, own);
+  return { client, scheme, authority, serverPort, contested, withholds: claim.withholds };
+}
+
+/** The port must fit scheme and authority: the client never saw the one that the proxy connected to. */
+function portOf(claim: Claim, own: Received): number {
+  if (claim.port !== undefined) return claim.port;
+  if (claim.scheme === undefined && claim.authority === undefined) return own.serverPort;
+  const stated = parseAuthority(claim.authority ?? own.authority)?.port;
+  return stated ?? DEFAULT_PORT[claim.scheme ?? own.scheme];
+}
+
+/** One element: a hop, as the hop to its right saw it. */
+interface Hop {
+  /** Undefined if the hop is hidden: `unknown`, obfuscated (RFC 7239 §6.2, §6.3), or left out. */
+  readonly ip: Ip | undefined;
+  readonly port: number;
+  readonly proto?: string | undefined;
+  readonly host?: string | undefined;
+}
+
+/** Where a walk ended. */
+interface Walk {
+  /** The last address met; undefined if there was none. */
+  readonly client: Endpoint | undefined;
+  /** The last element that could be read. */
+  readonly hop: Hop | undefined;
+  /** Its place, counted from the right. */
+  readonly depth: number;
+}
+
+/** Goes left past trusted hops. Ends at an untrusted one, a hidden one, a malformed one, or the start. */
+function walk(
+  ranges: readonly Range[],
+  text: string,
+  read: (element: string) => Hop | undefined,
+): Walk {
+  let client: Endpoint | undefined;
+  let hop: Hop | undefined;
+  let depth = -1;
+  for (let end = text.length; end >= 0;) {
+    const start = elementStart(text, end);
+    const element = trimBlanks(text.slice(start, end));
+    end = start - 1;
+    if (element === "") continue; // RFC 9110 §5.6.1.2: empty elements do not count
+    const next = read(element);
+    if (next === undefined) break;
+    hop = next;
+    depth++;
+    if (hop.ip === undefined) break;
+    client = { address: hop.ip.toString(), port: hop.port };
+    if (!contains(ranges, hop.ip)) break;
+  }
+  return { client, hop, depth };
+}
+
+const COMMA = 0x2c;
+const QUOTE = 0x22;
+
+/**
+ * Where the element that ends before `end` starts. Inside a quoted string an unescaped quote cannot
+ * stand, so the nearest `="` to the left of a closing quote is what opened it.
+ */
+function elementStart(text: string, end: number): number {
+  for (let at = end - 1; at >= 0; at--) {
+    const unit = text.charCodeAt(at);
+    if (unit === COMMA) return at + 1;
+    if (unit === QUOTE) at = text.lastIndexOf('="', at - 2);
+  }
+  return 0;
+}
+
+function claimOfXForwarded(ranges: readonly Range[], headers: Headers): Claim {
+  const { client, depth } = walk(ranges, headers.get("x-forwarded-for") ?? "", readAddress);
+  return {
+    client,
+    scheme: parseScheme(alongside(headers.get("x-forwarded-proto"), depth)),
+    authority: validAuthority(alongside(headers.get("x-forwarded-host"), depth)),
+    port: parsePort(alongside(headers.get("x-forwarded-port"), depth)),
+    withholds: isForwarded,
+  };
+}
+
+/**
+ * The element of a list that was written along with the address at `depth`: as many from the right, or
+ * the leftmost if fewer hops wrote one (most proxies replace these fields, so that one stands for all).
+ */
+function alongside(text: string | null, depth: number): string | undefined {
+  if (text === null || !text.includes(",")) return text ?? undefined;
+  const elements = text.split(",").map(trimBlanks).filter((element) => element !== "");
+  return elements.at(-1 - Math.min(Math.max(depth, 0), elements.length - 1));
+}
+
+/** Undefined if not even the rightmost element can be read. */
+function claimOfForwarded(ranges: readonly Range[], text: string): Claim | undefined {
+  const { client, hop } = walk(ranges, text, readElement);
+  if (hop === undefined) return undefined;
+  const scheme = parseScheme(hop.proto);
+  return { client, scheme, authority: validAuthority(hop.host), withholds: isXForwarded };
+}
+
+// RFC 7239 §4, with blanks around `;` as its own examples have them; RFC 9110 §5.6.2 and §5.6.4.
+const PAIR =
+  /[ \t]*(?:([!#$%&'*+.^_`|~\w-]+)=(?:([!#$%&'*+.^_`|~\w-]+)|"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"))?[ \t]*(?:;|$)/y;
+
+/** Reads an element of `Forwarded`; undefined if it breaks the grammar or names a parameter twice. */
+function readElement(element: string): Hop | undefined {
+  const pairs = new Map<string, string>();
+  for (PAIR.lastIndex = 0; PAIR.lastIndex < element.length;) {
+    const match = PAIR.exec(element);
+    if (match === null) return undefined;
+    const [, name, token, quoted = ""] = match;
+    if (name === undefined) continue;
+    const key = name.toLowerCase();
+    if (pairs.has(key)) return undefined;
+    pairs.set(key, token ?? quoted.replace(/\\(.)/g, "$1"));
+  }
+  const node = pairs.get("for");
+  const from = node === undefined ? HIDDEN : readNode(node);
+  return from && { ...from, proto: pairs.get("proto"), host: pairs.get("host") };
+}
+
+const HIDDEN: Hop = { ip: undefined, port: 0 };
+const NODE =
+  /^(?:([\d.]+)|\[([\dA-Fa-f.]*:[\dA-Fa-f:.]*)\]|unknown|_[\w.-]+)(?::(?:(\d{1,5})|_[\w.-]+))?$/i;
+
+/** RFC 7239 §6: an IPv4 address, a bracketed IPv6 one, `unknown` or `_name`; perhaps with a port. */
+function readNode(node: string): Hop | undefined {
+  const match = NODE.exec(node);
+  if (match === null) return undefined;
+  const port = Number(match[3] ?? 0);
+  const address = match[1] ?? match[2];
+  const ip = address === undefined ? undefined : parseIp(address);
+  const malformed = port > 65_535 || (address !== undefined && ip === undefined);
+  return malformed ? undefined : { ip, port };
+}
+
+/** An element of X-Forwarded-For: as a node, and also bare IPv6, as nearly all write it. */
+function readAddress(element: string): Hop | undefined {
+  const ip = parseIp(element);
+  return ip === undefined ? readNode(element) : { ip, port: 0 };
+}
+
+function parseScheme(text: string | undefined): Scheme | undefined {
+  const scheme = text?.toLowerCase();
+  return scheme === "http" || scheme === "https" ? scheme : undefined;
+}
+
+function validAuthority(text: string | undefined): string | undefined {
+  return text === undefined || parseAuthority(text) === undefined ? undefined : text;
+}
+
+function parsePort(text: string | undefined): number | undefined {
+  const port = /^\d{1,5}$/.test(text ?? "") ? Number(text) : 0;
+  return port >= 1 && port <= 65_535 ? port : undefined;
+}
+
+/** Drops blanks (SP, HTAB) at both ends. Not trim(), which also takes U+00A0, a byte of the wire here. */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(unit: number): boolean {
+  return unit === 0x20 || unit === 0x09;
+}
+
+/** An endpoint with an IPv4-mapped address (a dual-stack listener's) as the IPv4 one it is. */
+function plainEndpoint(peer: Endpoint): Endpoint {
+  if (!peer.address.startsWith("::ffff:")) return peer;
+  const ip = parseIp(peer.address);
+  return ip === undefined ? peer : { address: ip.toString(), port: peer.port };
+}

@@ -1,0 +1,176 @@
+/**
+ * Request to Exchange: everything that is read off a request before it is routed, once. The raw target
+ * is taken from the runtime's URL string and never through `URL`, which rewrites it.
+ *
+ * The runtime concatenates scheme, Host and target unparsed, so a hostile Host could pose as part of the
+ * path. Hence the Host is checked by grammar and against the authority found in the URL.
+ */
+import { type ByteString, type Endpoint, type Exchange, type LocalRedirect } from "./exchange.ts";
+import { GatewayError } from "./errors.ts";
+import type { Lifeline } from "./lifeline.ts";
+import { parseAuthority } from "./protocol/authority.ts";
+import { decodeTarget } from "./protocol/cgi_path.ts";
+import type { Trust } from "./protocol/forwarding.ts";
+
+/** What is known of the connection that a request came by. */
+export interface Connection {
+  readonly peer: Endpoint;
+  /** The listener's own end. */
+  readonly local: Endpoint;
+  readonly scheme: "http" | "https";
+}
+
+// Ids are unique within a process and differ between processes; they are not secrets.
+const ID_PREFIX = crypto.randomUUID().slice(0, 8);
+let lastId = 0;
+
+/** A new request id. */
+export function newRequestId(): string {
+  return `${ID_PREFIX}-${(++lastId).toString(36)}`;
+}
+
+/**
+ * Reads a request.
+ * @throws {GatewayError} 400 `bad-host` or `bad-target`.
+ */
+export function receive(
+  request: Request,
+  connection: Connection,
+  trust: Trust,
+  { id, lifeline }: { readonly id: string; readonly lifeline: Lifeline },
+): Exchange {
+  const { headers, url } = request;
+  const split = splitUrl(url, headers.get("host"));
+  const decoded = decodeTarget(split.target);
+  const { peer, local, scheme } = connection;
+  const forwarded = trust.resolve(peer, headers, {
+    scheme,
+    authority: split.authority,
+    serverPort: local.port,
+  });
+  const authority = parseAuthority(forwarded.authority);
+  if (authority === undefined) throw badHost(forwarded.authority);
+  const server = forwarded.serverPort === local.port
+    ? local
+    : { address: local.address, port: forwarded.serverPort };
+  return new ReceivedExchange(request, decoded, {
+    id,
+    lifeline,
+    hostname: authority.hostname,
+    authority: forwarded.authority,
+    scheme: forwarded.scheme,
+    client: forwarded.client,
+    server,
+    withholds: forwarded.withholds,
+  });
+}
+
+/** The request that a program's local redirect asks for: GET, without a body (RFC 3875 §6.2.2). */
+export function redirected(exchange: Exchange, redirect: LocalRedirect): Exchange {
+  const headers = new Headers(exchange.headers);
+  for (const name of BODY_FIELDS) headers.delete(name);
+  const { id, hostname, authority, scheme, client, server } = exchange;
+  const { withholds, lifeline } = exchange;
+  return {
+    ...decodeTarget(redirect.target),
+    id,
+    // HEAD stays: the client wants no body, whichever resource answers.
+    method: exchange.method === "HEAD" ? "HEAD" : "GET",
+    headers,
+    hostname,
+    authority,
+    scheme,
+    client,
+    server,
+    withholds,
+    lifeline,
+    body: null,
+  };
+}
+
+const BODY_FIELDS = ["content-length", "content-type", "content-encoding", "transfer-encoding"];
+
+interface Ends {
+  readonly id: string;
+  readonly lifeline: Lifeline;
+  readonly hostname: string;
+  readonly authority: string;
+  readonly scheme: "http" | "https";
+  readonly client: Endpoint;
+  readonly server: Endpoint;
+  readonly withholds: (lowerName: string) => boolean;
+}
+
+interface Target {
+  readonly target: ByteString;
+  readonly path: ByteString;
+  readonly query: ByteString;
+}
+
+/** An exchange over a live request: what costs something is asked of the request only when needed. */
+class ReceivedExchange implements Exchange {
+  readonly method: string;
+  readonly target: ByteString;
+  readonly path: ByteString;
+  readonly query: ByteString;
+  readonly headers: Headers;
+  readonly hostname: string;
+  readonly authority: string;
+  readonly scheme: "http" | "https";
+  readonly client: Endpoint;
+  readonly server: Endpoint;
+  readonly withholds: (lowerName: string) => boolean;
+  readonly id: string;
+  readonly lifeline: Lifeline;
+  readonly #request: Request;
+
+  constructor(request: Request, decoded: Target, ends: Ends) {
+    this.id = ends.id;
+    this.lifeline = ends.lifeline;
+    this.#request = request;
+    this.method = request.method;
+    this.headers = request.headers;
+    this.target = decoded.target;
+    this.path = decoded.path;
+    this.query = decoded.query;
+    this.hostname = ends.hostname;
+    this.authority = ends.authority;
+    this.scheme = ends.scheme;
+    this.client = ends.client;
+    this.server = ends.server;
+    this.withholds = ends.withholds;
+  }
+
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    return this.#request.body;
+  }
+}
+
+/** Splits the runtime's URL string into authority and raw target, and checks one against the Host. */
+function splitUrl(url: string, host: string | null): { authority: string; target: string } {
+  const start = url.indexOf("://") + 3;
+  const slash = url.indexOf("/", start);
+  // Only CONNECT has no path; no route takes it without naming it, and none can name its target.
+  if (slash === -1) {
+    throw new GatewayError(400, "bad-target", "Cannot route a target without a path");
+  }
+  const authority = url.slice(start, slash);
+  if (host !== null && host !== "" && host !== authority) {
+    if (parseAuthority(host) === undefined) throw badHost(host);
+    // Absolute form: its authority replaces the Host (RFC 9112 §3.2.2), but a front that went by the
+    // Host would have judged another site than the one that answers.
+    throw new GatewayError(
+      400,
+      "bad-host",
+      `Host "${host}" differs from the target's "${authority}"`,
+    );
+  }
+  if (url.startsWith("http+unix") && (host === null || host === "")) {
+    return { authority: "localhost", target: url.slice(slash) };
+  }
+  return { authority, target: url.slice(slash) };
+}
+
+function badHost(host: string): GatewayError {
+  return new GatewayError(400, "bad-host", `Cannot read ${JSON.stringify(host)} as a host`);
+}
