@@ -15,11 +15,12 @@ export async function check(invocation: Invocation): Promise<number> {
 export function shadowWarnings(table: Table): string[] {
   return findShadowed(table.routes).flatMap(({ index, by }) => {
     const route = table.routes[index];
-    const earlier = table.routes[by];
-    if (route === undefined || earlier === undefined) return [];
+    if (route === undefined) return [];
+    const takers = by.map((earlier) => table.routes[earlier]).filter((taker) => taker !== undefined);
+    const names = takers.map(({ name, line }) => `"${name}" in line ${line}`).join(" and ");
     return [
       `${table.file}:${route.line}:${route.column}: warning: route "${route.name}" can never match: ` +
-      `"${earlier.name}" in line ${earlier.line} takes all that it would`,
+      `${names} ${takers.length === 1 ? "takes" : "take"} all that it would`,
     ];
   });
 }

@@ -5,7 +5,7 @@
  * It says less than the check does: whatever has no word in JSON Schema (an IP address that does not
  * exist, a path pattern's inner grammar) is left to `portico check`.
  */
-import { type ConversionConfig, type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
+import { type JsonSchema, type OverrideSchemaContext, toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { fields } from "../fields.ts";
 import type { Kind } from "../handler.ts";
@@ -53,7 +53,9 @@ function shortForm(field: JsonSchema | boolean | undefined): JsonSchema {
   if (typeof field !== "object") return { type: "string" };
   const forms = [field, ...(field.anyOf ?? [])];
   const text = forms.find((form) => typeof form === "object" && form.type === "string");
-  return typeof text === "object" ? { description: field.description, ...text } : { type: "string" };
+  return typeof text === "object"
+    ? { description: field.description, ...text }
+    : { type: "string" };
 }
 
 function convert(schema: v.GenericSchema): JsonSchema {
@@ -66,7 +68,30 @@ function convert(schema: v.GenericSchema): JsonSchema {
   return json;
 }
 
-/** Maps are strict here, and a description counts wherever it stands: also behind a conversion. */
-function completeMap({ valibotSchema, jsonSchema }: OverrideContext): JsonSchema | undefined {
+/**
+ * Maps are strict here. A field's description counts wherever it stands: also behind a conversion, where
+ * the library has stopped reading.
+ */
+function completeMap({ valibotSchema, jsonSchema }: OverrideSchemaContext): JsonSchema | undefined {
   if (!("entries" in valibotSchema)) return undefined;
+  const { required = [], ...json } = jsonSchema;
+  const properties = { ...json.properties };
+  for (const [name, field] of Object.entries(valibotSchema.entries ?? {})) {
+    const property = properties[name];
+    const description = descriptionOf(field);
+    if (typeof property !== "object" || description === undefined) continue;
+    properties[name] = { description, ...property };
+  }
+  const needs = required.length === 0 ? {} : { required };
+  return { ...json, properties, ...needs, additionalProperties: false };
+}
+
+function descriptionOf(schema: unknown): string | undefined {
+  if (!isSchema(schema)) return undefined;
+  const wrapped = "wrapped" in schema ? descriptionOf(schema.wrapped) : undefined;
+  return v.getDescription(schema) ?? wrapped;
+}
+
+function isSchema(value: unknown): value is v.GenericSchema {
+  return typeof value === "object" && value !== null && "kind" in value && value.kind === "schema";
 }

@@ -37,7 +37,7 @@ export const routeFields = {
   path: described(
     v.pipe(
       v.string(cannotRead("a path", '"/", "/git/*" or "/users/:id"')),
-      v.examples(["/", "/git/*", "/users/:id", "/*.php"]),
+      v.metadata({ pattern: "^\\{?/", examples: ["/", "/git/*", "/users/:id", "/*.php"] }),
     ),
     "Which paths the route takes, in URLPattern's syntax. A final /* also takes what stands before it.",
   ),

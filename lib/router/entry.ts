@@ -42,9 +42,7 @@ function toMethods(methods: readonly string[] | undefined): Methods {
 
 /** Whether a route takes a method. CONNECT and TRACE address no resource, so they must be listed. */
 export function accepts(methods: Methods, method: string): boolean {
-  return methods === undefined
-    ? method !== "CONNECT" && method !== "TRACE"
-    : methods.has(method);
+  return methods === undefined ? method !== "CONNECT" && method !== "TRACE" : methods.has(method);
 }
 
 /** Whether a route of this `host` takes this host name, both in lower case. */

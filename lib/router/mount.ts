@@ -59,7 +59,11 @@ function mountExpression({ expression, names, rest }: Expression, path: ByteStri
   if (!rest) return mountWhole(path, params);
   const tail = groups.at(-1);
   params[names.at(-1) ?? ""] ??= "";
-  return mountPrefix(path, tail === undefined ? path.length : path.length - tail.length - 1, params);
+  return mountPrefix(
+    path,
+    tail === undefined ? path.length : path.length - tail.length - 1,
+    params,
+  );
 }
 
 function mountWhole(path: ByteString, params: Mount["params"]): Mount {
@@ -67,5 +71,9 @@ function mountWhole(path: ByteString, params: Mount["params"]): Mount {
 }
 
 function mountPrefix(path: ByteString, end: number, params: Mount["params"]): Mount {
-  return { scriptName: plainPath(path.slice(0, end)), pathInfo: plainPath(path.slice(end)), params };
+  return {
+    scriptName: plainPath(path.slice(0, end)),
+    pathInfo: plainPath(path.slice(end)),
+    params,
+  };
 }

@@ -115,7 +115,9 @@ function toExpression(parts: readonly Part[]): Expression {
     type: "expression",
     // A dot takes line ends too: before decoding they were %0A and nothing special.
     expression: new RegExp(`^${source}$`, "su"),
-    names: groups.flatMap((group) => group === undefined || group.type === "text" ? [] : group.name),
+    names: groups.flatMap((group) =>
+      group === undefined || group.type === "text" ? [] : group.name
+    ),
     rest: rest !== undefined,
   };
 }

@@ -135,7 +135,7 @@ function isEdge(
 function hash(parent: number, text: ByteString, start: number, end: number): number {
   let sum = parent;
   for (let at = start; at < end; at++) sum = (Math.imul(sum, 31) + text.charCodeAt(at)) | 0;
-  // Spreads the sum over the low bits, which choose the slot (Knuth's multiplicative hashing).
-  sum = Math.imul(sum, 0x9e3779b1);
-  return sum ^ (sum >>> 15);
+  // Spreads the sum over the low bits, which choose the slot.
+  sum = Math.imul(sum ^ (sum >>> 15), 0x9e3779b1);
+  return sum ^ (sum >>> 13);
 }

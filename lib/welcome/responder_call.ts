@@ -72,6 +72,7 @@ export class Call implements FcgiCall {
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   #pieces: Uint8Array[] = [];
   #size = 0;
+  #finished = false;
 
   constructor(head: CallHead, outlet: Outlet) {
     this.id = head.id;
@@ -140,6 +141,7 @@ export class Call implements FcgiCall {
 
   /** The application is done: what is left of STDIN is nobody's. */
   finish(): void {
+    this.#finished = true;
     this.#input.abort(new Error("The request has ended")).catch(() => {});
   }
 
@@ -154,6 +156,7 @@ export class Call implements FcgiCall {
 
   async #write(type: "stdout" | "stderr", content: string | Uint8Array): Promise<void> {
     this.signal.throwIfAborted();
+    if (this.#finished) throw new Error(`Cannot write to ${type}: the request has ended`);
     const bytes = typeof content === "string" ? UTF8.encode(content) : content;
     await this.peer.stream(type, this.id, bytes);
   }

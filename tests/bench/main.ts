@@ -1,0 +1,37 @@
+/**
+ * `deno task bench [SUITE…] [--rounds N] [--seconds N] [--json]`: the suites side by side, as tables.
+ */
+import { parseArgs } from "node:util";
+import { type Row, table } from "./harness.ts";
+import { fastcgi } from "./fastcgi.ts";
+import { wsgi } from "./wsgi.ts";
+
+export interface SuiteOptions {
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+const SUITES: Readonly<Record<string, (options: SuiteOptions) => Promise<Row[]>>> = {
+  wsgi,
+  fastcgi,
+};
+
+const { values, positionals } = parseArgs({
+  args: [...Deno.args],
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "3" },
+    json: { type: "boolean", default: false },
+  },
+});
+const options = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
+for (const name of positionals.length > 0 ? positionals : Object.keys(SUITES)) {
+  const suite = SUITES[name];
+  if (suite === undefined) {
+    throw new Error(`Unknown suite "${name}": ${Object.keys(SUITES).join(", ")}`);
+  }
+  const rows = await suite(options);
+  const text = values.json ? JSON.stringify({ suite: name, rows }) : table(name, rows);
+  Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+}
