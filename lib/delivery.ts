@@ -25,7 +25,11 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
   readonly #source: ByteSource;
   readonly #options: DeliveryOptions;
   #controller: Controller | undefined;
+  /** The read under way, or the last one. */
+  #reading: Promise<Uint8Array<ArrayBuffer> | undefined> | undefined;
   #bytes = 0;
+  /** The client has gone, and the program goes on without it. */
+  #left = false;
   #over = false;
   readonly #cut = (reason: Error) => {
     if (this.#over) return;
@@ -46,8 +50,8 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
 
   async pull(controller: Controller): Promise<void> {
     try {
-      const piece = await this.#source.read();
-      if (this.#over) return;
+      const piece = await (this.#reading = this.#source.read());
+      if (this.#over || this.#left) return;
       if (piece === undefined) {
         controller.close();
         this.#finish(undefined);
@@ -56,7 +60,7 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
       this.#bytes += piece.length;
       controller.enqueue(piece);
     } catch (error) {
-      if (this.#over) return;
+      if (this.#over || this.#left) return;
       const failure = error instanceof Error ? error : new Error(String(error));
       controller.error(failure);
       this.#finish(failure);
@@ -65,23 +69,30 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
 
   cancel(): void {
     if (this.#over) return;
-    this.#finish(new ClientGone());
-    if (this.#options.onAbort === "kill") this.#source.cancel(new ClientGone());
-    else drain(this.#source);
+    if (this.#options.onAbort === "finish") {
+      this.#left = true;
+      this.#drain();
+      return;
+    }
+    const gone = new ClientGone();
+    this.#source.cancel(gone);
+    this.#finish(gone);
+  }
+
+  /** Lets the program run to its end for nobody; until then its time limits hold. */
+  async #drain(): Promise<void> {
+    try {
+      let piece = await (this.#reading ?? this.#source.read());
+      while (piece !== undefined && !this.#over) piece = await this.#source.read();
+    } catch {
+      // It failed where nobody could see it.
+    }
+    if (!this.#over) this.#finish(new ClientGone());
   }
 
   #finish(failure: Error | undefined): void {
     this.#over = true;
     this.#options.lifeline.forget(this.#cut);
     this.#options.done(this.#bytes, failure);
-  }
-}
-
-/** Lets a program run to its end for nobody (`onAbort: finish`). */
-async function drain(source: ByteSource): Promise<void> {
-  try {
-    while (await source.read() !== undefined);
-  } catch {
-    // It failed where nobody could see it.
   }
 }

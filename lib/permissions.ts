@@ -11,9 +11,6 @@ export interface Need extends Permission {
   readonly who: string;
 }
 
-/** Variables that npm:yaml looks at when it is loaded; it does without. */
-const IGNORED_VARIABLES = "LOG_TOKENS,LOG_STREAM";
-
 /** Everything that serving this table takes. `configFile` is absolute. */
 export function needsOf(table: Table, listen: readonly Address[], configFile: string): Need[] {
   const who = "the gateway";
@@ -56,7 +53,7 @@ function spoolNeeds(who: string, spoolDir: string): Need[] {
 
 /** The least flags for these needs, in a stable order, as one line for a shell. */
 export function flagsLine(needs: readonly Need[]): string {
-  const flags = ["--no-prompt", `--ignore-env=${IGNORED_VARIABLES}`];
+  const flags = ["--no-prompt"];
   for (const name of ["read", "write", "net", "run", "env", "sys"] as const) {
     const values = [
       ...new Set(needs.filter((need) => need.name === name).map(({ value }) => value)),

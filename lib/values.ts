@@ -77,7 +77,13 @@ export function quote(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a map";
   if (typeof value !== "string") return String(value);
-  return JSON.stringify(value.length > 80 ? `${value.slice(0, 79)}…` : value);
+  const text = JSON.stringify(value.length > 80 ? `${value.slice(0, 79)}…` : value);
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escapeInvisible);
+}
+
+/** JSON lets characters through that would steer a terminal or hide. */
+function escapeInvisible(char: string): string {
+  return `\\u{${char.codePointAt(0)?.toString(16)}}`;
 }
 
 /** The message for a value that does not fit: what was read, and what would be right. */

@@ -16,7 +16,9 @@ export function shadowWarnings(table: Table): string[] {
   return findShadowed(table.routes).flatMap(({ index, by }) => {
     const route = table.routes[index];
     if (route === undefined) return [];
-    const takers = by.map((earlier) => table.routes[earlier]).filter((taker) => taker !== undefined);
+    const takers = by.map((earlier) => table.routes[earlier]).filter((taker) =>
+      taker !== undefined
+    );
     const names = takers.map(({ name, line }) => `"${name}" in line ${line}`).join(" and ");
     return [
       `${table.file}:${route.line}:${route.column}: warning: route "${route.name}" can never match: ` +

@@ -4,7 +4,7 @@ import type { Table } from "../config/table.ts";
 import { ConfigError } from "../errors.ts";
 import type { Address } from "../fields.ts";
 import type { Kind } from "../handler.ts";
-import { resolvePath } from "../io/program.ts";
+import { resolvePath } from "../values.ts";
 
 /** Exit statuses of the command line. */
 export const FINE = 0;

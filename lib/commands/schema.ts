@@ -1,32 +1,42 @@
-/** `schema`: writes the JSON Schema of routes.yaml, or checks that the committed one is current. */
+/**
+ * `deno task schema`: writes the JSON Schema of routes.yaml, or with `--check` tells whether the committed
+ * one is what the kinds say now. For developers; not a word of the command line.
+ */
 import { buildJsonSchema } from "../config/json_schema.ts";
 import type { Kinds } from "../config/route.ts";
+import { complain, FAULTY, FINE, MISUSED } from "./command.ts";
 
 const FILE = new URL("../config/routes.schema.json", import.meta.url);
 
-/** Returns the exit status: 0 fine, 1 the committed schema is stale (`--check`), 2 wrong words. */
+/** Returns the exit status. */
 export async function schema(args: readonly string[], kinds: Kinds): Promise<number> {
-  const [option, ...rest] = args;
-  if (rest.length > 0 || (option !== undefined && option !== "--check")) {
-    return say("usage: schema [--check]", 2);
+  const checks = args[0] === "--check";
+  if (args.length > (checks ? 1 : 0)) {
+    complain("usage: deno task schema [--check]");
+    return MISUSED;
   }
-  const current = `${JSON.stringify(buildJsonSchema(kinds), undefined, 2)}\n`;
-  if (option === undefined) {
+  const current = formatSchema(kinds);
+  if (!checks) {
     await Deno.writeTextFile(FILE, current);
-    return 0;
+    return FINE;
   }
-  const committed = await Deno.readTextFile(FILE).catch((error: unknown) => {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  });
-  if (committed === current) return 0;
-  return say(
-    "lib/config/routes.schema.json is not what the kinds say now: run deno task schema",
-    1,
-  );
+  if (current === await readCommitted()) return FINE;
+  complain("lib/config/routes.schema.json is not what the kinds say now: run deno task schema");
+  return FAULTY;
 }
 
-function say(message: string, status: number): number {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${message}\n`));
-  return status;
+/** The schema's text as it is committed. */
+export function formatSchema(kinds: Kinds): string {
+  return `${JSON.stringify(buildJsonSchema(kinds), undefined, 2)}\n`;
 }
+
+async function readCommitted(): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(FILE);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+if (import.meta.main) Deno.exit(await schema(Deno.args, await import("../handlers/mod.ts")));

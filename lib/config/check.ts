@@ -57,12 +57,14 @@ const WORDS: Readonly<Record<string, string>> = {
   Object: "a map",
   boolean: "true or false",
   number: "a number",
+  string: "text",
 };
 
 /** The message of a schema that brings none of its own. */
 function describe(issue: v.BaseIssue<unknown>): string {
   const { input, expected } = issue;
   if (expected === "string") return cannotReadText(issue);
-  const right = WORDS[expected ?? ""] ?? expected ?? "another";
+  const forms = (expected ?? "another").replace(/[()]/g, "").split(" | ");
+  const right = [...new Set(forms.map((form) => WORDS[form] ?? form))].join(" or ");
   return `Cannot read ${quote(input)} here: write ${right}`;
 }

@@ -3,8 +3,9 @@ import * as v from "valibot";
 import { parseIp } from "../protocol/authority.ts";
 import { cannotRead } from "../values.ts";
 
-const HOST =
-  /^(?:(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?)$/;
+const NAME = /(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*/;
+const IPV6 = /\[?[0-9A-Fa-f:]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]?/;
+const HOST = new RegExp(`^(?:${NAME.source}|${IPV6.source})$`);
 const notAHost = cannotRead("a host", 'a name, an IP address or "*.example.org"');
 const WITH_PORT = /^(?:[^:[\]]+|\[.*\]):\d+$/;
 

@@ -59,11 +59,11 @@ function shortForm(field: JsonSchema | boolean | undefined): JsonSchema {
 }
 
 function convert(schema: v.GenericSchema): JsonSchema {
-  const { $schema: _, ...json } = toJsonSchema(schema, {
+  const { $schema: _, $defs: __, ...json } = toJsonSchema(schema, {
     typeMode: "input",
     // What cannot be said is left out; the check says it.
     errorMode: "ignore",
-    overrideSchema: completeMap,
+    overrideSchema: (context) => completeMap(context) ?? spellOutForms(context),
   });
   return json;
 }
@@ -84,6 +84,14 @@ function completeMap({ valibotSchema, jsonSchema }: OverrideSchemaContext): Json
   }
   const needs = required.length === 0 ? {} : { required };
   return { ...json, properties, ...needs, additionalProperties: false };
+}
+
+/** A schema that is chosen by the value stands for all that can be chosen. */
+function spellOutForms({ valibotSchema }: OverrideSchemaContext): JsonSchema | undefined {
+  if (!("getter" in valibotSchema) || typeof valibotSchema.getter !== "function") return undefined;
+  const { getter } = valibotSchema;
+  const forms = new Set(["", 0, [], {}].map((sample): unknown => getter(sample)));
+  return { anyOf: [...forms].filter(isSchema).map(convert) };
 }
 
 function descriptionOf(schema: unknown): string | undefined {

@@ -5,9 +5,9 @@
  * Strategy: the text becomes a tree that knows its places; each part of the tree is checked by its
  * schema; all report faults to one list and go on. Only what is syntactically in doubt ends it early.
  */
+import * as v from "valibot";
 import { ConfigError, type Fault, formatFault } from "../errors.ts";
 import { fields, list, optional } from "../fields.ts";
-import * as v from "valibot";
 import { check } from "./check.ts";
 import { createLocator, type Position, type Report } from "./position.ts";
 import { type Draft, type Kinds, readRoute, routeFields } from "./route.ts";
@@ -70,7 +70,7 @@ function readTable(root: Node, source: Origin, reading: Reading): Table {
     if (draft === undefined || name === undefined) return [];
     return [{ ...draft, name, index, ...locate(slot.node.start) }];
   });
-  return { ...source, server, routes };
+  return { file: source.file, folder: source.folder, server, routes };
 }
 
 interface Named {
@@ -92,7 +92,7 @@ function nameRoutes(routes: readonly Named[], { report, locate }: Reading): read
     }
   }
   const uses = new Map<string, number>();
-  return routes.map(({ draft }) => {
+  return routes.map(({ slot, draft }) => {
     if (draft?.name !== undefined) return draft.name;
     const base = `${draft?.host ?? ""}${draft?.path ?? ""}`;
     let name = base;
@@ -101,6 +101,7 @@ function nameRoutes(routes: readonly Named[], { report, locate }: Reading): read
       uses.set(base, use);
       name = use === 1 ? base : `${base} #${use}`;
     } while (taken.has(name));
+    taken.set(name, slot);
     return name;
   });
 }

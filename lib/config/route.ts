@@ -80,11 +80,8 @@ export const routeFields = {
 
 const routeSchema = fields(routeFields);
 
-export interface Draft
-  extends Pick<RouteConfig, "key" | "kind" | "fields" | "options" | "headers"> {
-  readonly path: string;
-  readonly host: string | undefined;
-  readonly methods: readonly string[] | undefined;
+/** What one route says by itself. */
+export interface Draft extends Omit<RouteConfig, "index" | "name" | "line" | "column"> {
   /** As written; a route without a name gets one when all are known. */
   readonly name: string | undefined;
 }
@@ -101,7 +98,7 @@ export function readRoute(slot: Slot, context: RouteContext): Draft | undefined 
   const { node } = slot;
   const { kinds, report } = context;
   if (node.type !== "map") {
-    report(node.start, cannotRead("a route", "path: and a handler")({ input: toPlain(node) }));
+    report(node.start, cannotRead("a route", '"path:" and a handler')({ input: toPlain(node) }));
     return undefined;
   }
   const own = node.entries.filter(({ key }) => Object.hasOwn(routeFields, key));
@@ -158,7 +155,7 @@ function unknownKey(key: string, handlers: readonly Entry[], kinds: Kinds): stri
 }
 
 /** The names of a kind's fields. */
-export function fieldsOf(kind: Kind | undefined): readonly string[] {
+function fieldsOf(kind: Kind | undefined): readonly string[] {
   const schema: object | undefined = kind?.schema;
   if (schema === undefined || !("entries" in schema)) return [];
   const { entries } = schema;
@@ -191,11 +188,20 @@ function readHandler({ key, start, value }: Entry, kinds: Kinds, report: Report)
     report(value.start, cannotRead(quote(key), right)({ input: toPlain(value) }));
     return undefined;
   }
-  const read = check(kind.schema, { key: start, node: longForm(value, kind.short) }, report);
-  return read === undefined ? undefined : { key, kind, fields: read };
+  const long = longForm(value, kind.short);
+  const known = fieldsOf(kind);
+  const isStray = (entry: Entry) =>
+    known.length > 0 && !known.includes(entry.key) && Object.hasOwn(routeFields, entry.key);
+  const strays = long.entries.filter(isStray);
+  for (const stray of strays) {
+    report(stray.start, `Unknown key ${quote(stray.key)}: write it beside ${quote(key)}`);
+  }
+  const node = { ...long, entries: long.entries.filter((entry) => !isStray(entry)) };
+  const read = check(kind.schema, { key: start, node }, report);
+  return read === undefined || strays.length > 0 ? undefined : { key, kind, fields: read };
 }
 
-function longForm(value: Node, short: string): Node {
+function longForm(value: Node, short: string): MapNode {
   if (value.type === "map") return value;
   const { start, weight } = value;
   return { type: "map", start, weight, entries: [{ key: short, start, value }] };

@@ -67,17 +67,20 @@ const WORDING: Readonly<Record<string, string>> = {
   "All ": "Cannot place this line: indent it like the lines it belongs to",
   "Comments must": "Cannot begin a comment here: put a space before #",
   "Implicit map keys need": NO_KEY,
+  "Not a YAML token": "Cannot place this text here: put it in quotes, or behind a #",
   "Sequence item without":
     'Cannot place this line in the list: indent it like the key above, or begin it with "- "',
   "Unexpected scalar at node end":
     "Cannot read more text behind this value: put all of it in quotes",
+  "Unexpected ,": "Cannot find a value before this comma: remove it",
   BAD_DIRECTIVE: "Cannot read this directive: leave it out",
   BLOCK_AS_IMPLICIT_KEY:
-    "Cannot begin a map behind a key and its value: put text in quotes, a map on lines of its own",
+    "Cannot begin a map behind a key and its value: put text in quotes, or mend the next line's indent",
+  BLOCK_IN_FLOW: "Cannot begin lines of their own within brackets: put text in quotes, maps in { }",
   KEY_OVER_1024_CHARS: "Cannot read a key of more than 1024 characters: write a shorter one",
   MULTILINE_IMPLICIT_KEY: NO_KEY,
   MULTIPLE_DOCS: 'Cannot read a second document: keep all in one, without "---" and "..."',
-  RESOURCE_EXHAUSTION: "Cannot read lists and maps nested this deep: write them flatter",
+  RESOURCE_EXHAUSTION: "Cannot nest lists and maps this deep: write them flatter",
   TAB_AS_INDENT: "Cannot indent with a tab: use spaces",
 };
 

@@ -7,8 +7,9 @@
  *
  * Spec: YAML 1.2.2, https://yaml.org/spec/1.2.2/; merge keys, https://yaml.org/type/merge.html.
  */
-import { isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
-import type { Node as YamlNode, Scalar, YAMLMap, YAMLSeq } from "yaml";
+import process from "node:process";
+import { isAlias, isCollection, isMap, isNode, isScalar, parseDocument } from "yaml";
+import type { Scalar, YAMLMap, YAMLSeq } from "yaml";
 import { quote } from "../values.ts";
 import { createLocator, type Position, type Report } from "./position.ts";
 import { reportSyntax } from "./syntax.ts";
@@ -23,13 +24,37 @@ interface Reader {
   readonly anchors: Map<string, Node | undefined>;
   /** Nodes that aliases stand for, so far. */
   copied: number;
+  /** Collections around the present node. */
+  depth: number;
+  /** A bound was passed: what was read is not whole. */
+  exhausted: boolean;
 }
 
-/** More than any table needs; a few lines of nested aliases could otherwise fill the memory. */
-const MAX_COPIED = 10_000;
+/** The deepest map of a table lies at 8; recursion here and further on stays far from the stack's end. */
+const MAX_DEPTH = 64;
+
+/** More than a table needs; a few lines of nested aliases could otherwise fill the memory. */
+const MAX_COPIED = 100_000;
+
+const TOO_DEEP = `Cannot nest lists and maps deeper than ${MAX_DEPTH}: write them flatter`;
+const TOO_MANY = `Cannot copy more than ${MAX_COPIED} values by aliases: write fewer`;
 
 /** YAML 1.2.2 §5.1, c-printable; surrogates outside a pair are not in it either. */
 const UNPRINTABLE = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
+
+/**
+ * Runs the YAML library without a look at the environment. The library asks it, once a token, whether to
+ * log; that would take a permission nothing else here needs, and a quarter of the time.
+ */
+export function withoutEnvironment<T>(work: () => T): T {
+  const { env } = process;
+  process.env = {};
+  try {
+    return work();
+  } finally {
+    process.env = env;
+  }
+}
 
 /** Reads the file's text; undefined if that is so faulty that nothing else can be said of it. */
 export function readTree(text: string, report: Report): Node | undefined {
@@ -39,41 +64,54 @@ export function readTree(text: string, report: Report): Node | undefined {
     report(unprintable.index, `Cannot read the character U+${code}: this file is to be plain text`);
     return undefined;
   }
-  const document = parseDocument(text, {
-    schema: "failsafe",
-    resolveKnownTags: false,
-    // Both are done here, with places and in linear time.
-    uniqueKeys: false,
-    merge: false,
-    prettyErrors: false,
-  });
+  const document = withoutEnvironment(() =>
+    parseDocument(text, {
+      schema: "failsafe",
+      resolveKnownTags: false,
+      // Both are done here, with places and in linear time.
+      uniqueKeys: false,
+      merge: false,
+      prettyErrors: false,
+    })
+  );
   if (!reportSyntax(document, text, report)) return undefined;
-  const locate = createLocator(text);
-  const reader: Reader = { text, report, locate, anchors: new Map(), copied: 0 };
+  const state = { anchors: new Map(), copied: 0, depth: 0, exhausted: false };
+  const reader: Reader = { text, report, locate: createLocator(text), ...state };
   const root = readNode(document.contents, 0, reader);
-  if (reader.copied > MAX_COPIED) return undefined;
+  if (reader.exhausted) return undefined;
   if (root.type !== "scalar" || root.value !== null) return root;
   report(0, 'The file is empty: write "routes:" and a list of routes');
   return undefined;
 }
 
-/** `place` stands for a node that is not written, such as the value of a key alone. */
+/** `place` is for a node that is not written, such as the value of a key alone. */
 function readNode(node: unknown, place: number, reader: Reader): Node {
-  if (isAlias(node)) return follow(node.source, startOf(node), reader);
-  if (!isScalar(node) && !isMap(node) && !isSeq(node)) return emptyAt(place);
+  if (isAlias(node)) return follow(node.source, startOf(node, place), reader);
+  if (!isScalar(node) && !isCollection(node)) return emptyAt(place);
   const { anchor } = node;
   if (anchor !== undefined) reader.anchors.set(anchor, undefined);
-  const read = isMap(node)
-    ? readMap(node, reader)
-    : isSeq(node)
-    ? readList(node, reader)
-    : readScalar(node, place, reader);
+  const read = isScalar(node)
+    ? readScalar(node, place, reader)
+    : readCollection(node, place, reader);
   if (anchor !== undefined) reader.anchors.set(anchor, read);
   return read;
 }
 
-function startOf(node: YamlNode): number {
-  return node.range?.[0] ?? 0;
+function readCollection(node: YAMLMap | YAMLSeq, place: number, reader: Reader): Node {
+  const start = startOf(node, place);
+  if (reader.depth >= MAX_DEPTH) {
+    if (!reader.exhausted) reader.report(start, TOO_DEEP);
+    reader.exhausted = true;
+    return emptyAt(start);
+  }
+  reader.depth++;
+  const read = isMap(node) ? readMap(node, start, reader) : readList(node, start, reader);
+  reader.depth--;
+  return read;
+}
+
+function startOf(node: unknown, otherwise: number): number {
+  return (isNode(node) ? node.range?.[0] : undefined) ?? otherwise;
 }
 
 function emptyAt(start: number): ScalarNode {
@@ -84,7 +122,7 @@ function readScalar(node: Scalar, place: number, { text }: Reader): ScalarNode {
   const source = String(node.value);
   const plain = node.type === "PLAIN" && node.tag === undefined;
   if (plain && source === "") return emptyAt(place);
-  const start = startOf(node);
+  const start = startOf(node, place);
   const value = plain ? resolvePlain(source) : source;
   return { type: "scalar", value, start, weight: 1, verbatim: text.startsWith(source, start) };
 }
@@ -97,11 +135,8 @@ function resolvePlain(source: string): ScalarNode["value"] {
   return NUMBER.test(source) && String(Number(source)) === source ? Number(source) : source;
 }
 
-function readList(node: YAMLSeq, reader: Reader): ListNode {
-  const start = startOf(node);
-  const items = node.items.map((item) =>
-    readNode(item, isScalar(item) ? startOf(item) : start, reader)
-  );
+function readList(node: YAMLSeq, start: number, reader: Reader): ListNode {
+  const items = node.items.map((item) => readNode(item, startOf(item, start), reader));
   return { type: "list", items, start, weight: weightOf(items) };
 }
 
@@ -109,8 +144,7 @@ function weightOf(nodes: readonly Node[]): number {
   return nodes.reduce((sum, node) => sum + node.weight, 1);
 }
 
-function readMap(node: YAMLMap, reader: Reader): MapNode {
-  const start = startOf(node);
+function readMap(node: YAMLMap, start: number, reader: Reader): MapNode {
   const entries = new Map<string, Entry>();
   const merged: Entry[] = [];
   for (const pair of node.items) {
@@ -146,15 +180,15 @@ interface Key {
 }
 
 function readKey(node: unknown, place: number, reader: Reader): Key | undefined {
-  const read = readNode(node, place, reader);
+  const read = readNode(node, startOf(node, place), reader);
   if (read.type === "scalar" && read.value !== null) {
     const merges = isScalar(node) && node.type === "PLAIN" && node.value === "<<";
     return { name: String(read.value), start: read.start, merges };
   }
-  const what = read.type === "scalar"
-    ? "find a key before the colon"
-    : `read a ${read.type} as a key`;
-  reader.report(read.start, `Cannot ${what}: write a word`);
+  const missing = read.type === "scalar";
+  const what = missing ? "find a key before the colon" : `read a ${read.type} as a key`;
+  const at = missing ? reader.text.indexOf(":", read.start) : read.start;
+  reader.report(at, `Cannot ${what}: write a word`);
   return undefined;
 }
 
@@ -179,10 +213,10 @@ function follow(name: string, start: number, reader: Reader): Node {
     report(start, why);
     return { type: "scalar", value: `*${name}`, start, weight: 1, verbatim: false };
   }
-  const before = reader.copied;
   reader.copied += target.weight;
-  if (before <= MAX_COPIED && reader.copied > MAX_COPIED) {
-    report(start, `Cannot copy more than ${MAX_COPIED} values by aliases: write fewer`);
+  if (reader.copied > MAX_COPIED) {
+    if (!reader.exhausted) report(start, TOO_MANY);
+    reader.exhausted = true;
   }
   return target.type === "scalar" ? { ...target, start, verbatim: false } : { ...target, start };
 }

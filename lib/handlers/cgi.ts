@@ -9,6 +9,7 @@ import {
   command,
   count,
   described,
+  dictionary,
   duration,
   environment,
   fields,
@@ -29,7 +30,8 @@ import {
   treePath,
 } from "../handler.ts";
 import { type CgiCommand, runCgi } from "../io/cgi_run.ts";
-import { DEFAULT_PATH, lookUpId, resolvePath, resolveProgram } from "../io/program.ts";
+import { DEFAULT_PATH, lookUpId, resolveProgram } from "../io/program.ts";
+import { resolvePath } from "../values.ts";
 import { refuseEncodedSlash, ScriptTree } from "../io/script_finder.ts";
 import { Slots } from "../io/slots.ts";
 import {
@@ -54,7 +56,7 @@ const schema = v.pipe(
     ),
     args: described(optional(list(text)), "Arguments of the program."),
     interpreters: described(
-      optional(v.record(v.string(), command)),
+      optional(dictionary(text, command)),
       'Commands that run files by suffix, such as {".py": [python3]}.',
     ),
     env: described(optional(environment), "Variables added to the environ; they win."),

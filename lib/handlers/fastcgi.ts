@@ -39,9 +39,15 @@ import {
 } from "../handler.ts";
 import { converse } from "../io/fastcgi_client.ts";
 import { type Endpoint, FcgiPool, type PoolOptions } from "../io/fastcgi_pool.ts";
-import { resolvePath } from "../io/program.ts";
+import { resolvePath } from "../values.ts";
 import { refuseEncodedSlash } from "../io/script_finder.ts";
-import { type SpawnOptions, spawnPermissions, spawnUpstream, type Upstream } from "../io/spawn.ts";
+import {
+  namesSocket,
+  type SpawnOptions,
+  spawnPermissions,
+  spawnUpstream,
+  type Upstream,
+} from "../io/spawn.ts";
 import {
   byteString,
   collectEnviron,
@@ -58,9 +64,18 @@ const DEFAULT_MAX = 128;
 const DEFAULT_QUEUE = 1024;
 const CONNECT_TIMEOUT_MS = 5000;
 
+/** A program is to be told where to listen. */
+const spawnCommand = v.pipe(
+  command,
+  v.check(
+    (words: string[]) => namesSocket(words),
+    "Cannot tell the program where to listen: write {socket} where it takes a Unix socket's path",
+  ),
+);
+
 const spawnFields = fields({
   command: described(
-    command,
+    spawnCommand,
     "The program and its arguments. `{socket}` stands for the socket it shall listen on; `deno` is " +
       "the runtime that runs Portico. php-cgi needs no mention of the socket.",
   ),
@@ -92,7 +107,7 @@ const schema = v.pipe(
       'Where the application listens: "host:port" or "unix:/path", or a list of them.',
     ),
     spawn: described(
-      optional(v.lazy((input) => isCommand(input) ? command : spawnFields)),
+      optional(v.union([spawnCommand, spawnFields])),
       "A command to start with the server, or a map with `command`, `processes`, …",
     ),
     root: described(optional(text), "The tree of scripts (DOCUMENT_ROOT)."),
@@ -122,10 +137,6 @@ const schema = v.pipe(
 );
 
 type Options = v.InferOutput<typeof schema>;
-
-function isCommand(input: unknown): boolean {
-  return typeof input === "string" || Array.isArray(input);
-}
 
 export const fastcgi = defineKind({
   summary: "Passes requests to a FastCGI application, running already or started by Portico.",
@@ -191,7 +202,8 @@ async function openPool(options: Options, context: Context): Promise<FcgiPool> {
     address: { transport: "unix", path },
     max: 1,
   }));
-  return new SpawnedPool(endpoints, { ...tuning, maxIdle: endpoints.length }, upstream);
+  const patienceMs = tuning.connectTimeoutMs;
+  return new SpawnedPool(endpoints, { ...tuning, maxIdle: endpoints.length, patienceMs }, upstream);
 }
 
 function poolOptions({ pool = {}, connectTimeout }: Options): PoolOptions {
@@ -202,6 +214,7 @@ function poolOptions({ pool = {}, connectTimeout }: Options): PoolOptions {
     maxIdle: pool.maxIdle ?? 16,
     queue: pool.queue ?? DEFAULT_QUEUE,
     queueTimeoutMs: pool.queueTimeout ?? 30_000,
+    patienceMs: 0,
   };
 }
 

@@ -1,11 +1,11 @@
 /** `respond`: a fixed answer. */
 import * as v from "valibot";
 import type { HeaderPair, Reply } from "../exchange.ts";
-import { count, described, fields, optional, quote } from "../fields.ts";
+import { count, described, dictionary, fields, optional, quote } from "../fields.ts";
 import { defineKind, type Explanation } from "../handler.ts";
 import { forbidsBody, isFieldValue, isToken } from "../protocol/http_fields.ts";
 
-const headerMap = v.record(
+const headerMap = dictionary(
   v.pipe(v.string(), v.check(isToken, (issue) => `${quote(issue.input)} is no field name`)),
   v.pipe(
     v.string(),

@@ -98,6 +98,7 @@ class IncomingBody implements SizedBody {
   async read(): Promise<Uint8Array | undefined> {
     const { value, done } = await this.#next();
     this.#exchange.lifeline.throwIfCut();
+    if (this.#closed) return undefined;
     if (done || value === undefined) {
       // A clean end before the promised length is how an aborted HTTP/2 upload looks.
       if (this.length !== undefined && this.#received < this.length) throw new ClientGone();

@@ -29,13 +29,19 @@ export interface PoolOptions {
   readonly queue: number;
   /** How long one waits; 503 past it. */
   readonly queueTimeoutMs: number;
+  /** How long an endpoint may be gone before requests fail: a supervised program is back soon. */
+  readonly patienceMs: number;
 }
 
 /** A fresh connection older than this that has not answered yet suggests a full application. */
 const UNACCEPTED_MS = 5;
+/** Between two tries to reach a program that is being started again. */
+const RETRY_MS = 20;
 
 interface Site extends Endpoint {
   open: number;
+  /** Since when nobody answers there, by `performance.now()`; 0: somebody does. */
+  downSince: number;
 }
 
 interface Resting {
@@ -58,10 +64,11 @@ export class FcgiPool implements AsyncDisposable {
   readonly #unproven = new Map<FcgiConnection, number>();
   readonly #queue: Waiter[] = [];
   #reaper: ReturnType<typeof setInterval> | undefined;
+  #yielding: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(endpoints: readonly Endpoint[], options: PoolOptions) {
-    this.#sites = endpoints.map((endpoint) => ({ ...endpoint, open: 0 }));
+    this.#sites = endpoints.map((endpoint) => ({ ...endpoint, open: 0, downSince: 0 }));
     this.#options = options;
   }
 
@@ -74,13 +81,7 @@ export class FcgiPool implements AsyncDisposable {
    * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}.
    */
   acquire(): FcgiConnection | Promise<FcgiConnection> {
-    const resting = this.#resting.pop();
-    if (resting !== undefined) {
-      resting.connection.occupy();
-      this.#busy.add(resting.connection);
-      return resting.connection;
-    }
-    return this.fresh();
+    return this.#rested() ?? this.fresh();
   }
 
   /** A fresh connection, for a request that found its kept one stale. */
@@ -105,11 +106,13 @@ export class FcgiPool implements AsyncDisposable {
     connection.rest();
     this.#resting.push({ connection, since: performance.now() });
     this.#reaper ??= setInterval(() => this.#reap(), Math.max(100, this.#options.idleMs / 4));
+    this.#yieldSoon();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     clearInterval(this.#reaper);
+    clearTimeout(this.#yielding);
     for (const { connection } of this.#resting.splice(0)) this.#retire(connection);
     for (const connection of this.#busy) connection.close();
     for (const waiter of this.#queue.splice(0)) {
@@ -118,33 +121,64 @@ export class FcgiPool implements AsyncDisposable {
     await Promise.resolve();
   }
 
-  /** The endpoint with room that has the fewest connections. */
+  #rested(): FcgiConnection | undefined {
+    const resting = this.#resting.pop();
+    if (resting === undefined) return undefined;
+    resting.connection.occupy();
+    this.#busy.add(resting.connection);
+    return resting.connection;
+  }
+
+  /** The endpoint with room that has the fewest connections; one that is gone only for want of others. */
   #roomiest(): Site | undefined {
     let best: Site | undefined;
     for (const site of this.#sites) {
-      if (site.open < site.max && (best === undefined || site.open < best.open)) best = site;
+      if (site.open < site.max && (best === undefined || load(site) < load(best))) best = site;
     }
     return best;
   }
 
-  async #open(first: Site): Promise<FcgiConnection> {
+  /** Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve. */
+  async #open(site: Site): Promise<FcgiConnection> {
     const tried = new Set<Site>();
-    for (let site: Site | undefined = first;;) {
+    site.open++;
+    for (;;) {
       tried.add(site);
-      site.open++;
       try {
-        const connection = new FcgiConnection(
-          await dial(site.address, this.#options.connectTimeoutMs),
-          site.address,
-        );
-        this.#adopt(connection, site);
-        return connection;
+        return await this.#dial(site);
       } catch (error) {
+        const other = this.#sites.find((other) => !tried.has(other) && other.open < other.max);
+        if (other !== undefined) {
+          other.open++;
+          this.#leave(site);
+          site = other;
+          continue;
+        }
+        if (this.#closed || performance.now() - site.downSince >= this.#options.patienceMs) {
+          this.#leave(site);
+          throw error;
+        }
+        // The place is kept meanwhile, so that one request alone looks for each program.
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        tried.clear();
+        const rested = this.#rested();
+        if (rested === undefined) continue;
         this.#leave(site);
-        // Nothing was sent: whoever else there is may take the request.
-        site = this.#sites.find((other) => !tried.has(other) && other.open < other.max);
-        if (site === undefined) throw error;
+        return rested;
       }
+    }
+  }
+
+  async #dial(site: Site): Promise<FcgiConnection> {
+    try {
+      const socket = await dial(site.address, this.#options.connectTimeoutMs);
+      site.downSince = 0;
+      const connection = new FcgiConnection(socket, site.address);
+      this.#adopt(connection, site);
+      return connection;
+    } catch (error) {
+      site.downSince ||= performance.now();
+      throw error;
     }
   }
 
@@ -190,6 +224,16 @@ export class FcgiPool implements AsyncDisposable {
     return false;
   }
 
+  /** Connections at rest may hold the very workers that a fresh one waits for. */
+  #yieldSoon(): void {
+    if (this.#unproven.size === 0 || this.#resting.length === 0) return;
+    this.#yielding ??= setTimeout(() => {
+      this.#yielding = undefined;
+      if (!this.#someoneUnaccepted()) return this.#yieldSoon();
+      for (const { connection } of this.#resting.splice(0)) this.#retire(connection);
+    }, UNACCEPTED_MS);
+  }
+
   #retire(connection: FcgiConnection): void {
     connection.close();
     const site = this.#siteOf.get(connection);
@@ -215,4 +259,8 @@ export class FcgiPool implements AsyncDisposable {
       this.#reaper = undefined;
     }
   }
+}
+
+function load({ open, downSince }: Site): number {
+  return downSince === 0 ? open : Infinity;
 }

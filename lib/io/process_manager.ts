@@ -73,6 +73,7 @@ class Worker {
   readonly socket: string;
   readonly #options: ProcessOptions;
   #child: Deno.ChildProcess | undefined;
+  #starting: Promise<void> = Promise.resolve();
   #life: Promise<void> = Promise.resolve();
   #stopping = false;
   #wake: (() => void) | undefined;
@@ -83,7 +84,11 @@ class Worker {
   }
 
   /** Resolves once the process accepts connections; rejects if it exits or takes too long. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return this.#starting = this.#start();
+  }
+
+  async #start(): Promise<void> {
     // Left behind by a gateway that was killed: the run folder is ours alone (run_dir.ts).
     await Deno.remove(this.socket).catch(() => {});
     const started = this.#spawn();
@@ -101,6 +106,7 @@ class Worker {
     this.#stopping = true;
     this.#wake?.();
     if (this.#child !== undefined) await this.#terminate(this.#child);
+    await this.#starting.catch(() => {});
     await this.#life;
     await Deno.remove(this.socket).catch(() => {});
   }
@@ -154,7 +160,10 @@ class Worker {
       if (current !== undefined) {
         const status = await this.#end(current);
         if (this.#stopping) return;
-        if (performance.now() - current.at > STEADY_MS) backoff = FIRST_BACKOFF_MS;
+        // Code 0 is a program that ends as it means to, such as one that serves a set number of requests.
+        if (status.success || performance.now() - current.at > STEADY_MS) {
+          backoff = FIRST_BACKOFF_MS;
+        }
         this.#options.log.notice(
           `${this.#name} (pid ${current.child.pid}) ${exitText(status)}: ` +
             `starting it again in ${backoff} ms`,

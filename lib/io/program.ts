@@ -1,5 +1,7 @@
 /** Programs by name: how a word of the configuration becomes something that can be run. */
 
+import { resolvePath } from "../values.ts";
+
 /** What a program finds other programs by, unless the configuration says otherwise. */
 export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -10,17 +12,6 @@ export const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 export function resolveProgram(word: string, folder: string): string {
   if (word === "deno") return Deno.execPath();
   return word.includes("/") ? resolvePath(word, folder) : word;
-}
-
-/** A file name of the configuration as an absolute one. */
-export function resolvePath(path: string, folder: string): string {
-  const joined = path.startsWith("/") ? path : `${folder}/${path}`;
-  const parts: string[] = [];
-  for (const part of joined.split("/")) {
-    if (part === "..") parts.pop();
-    else if (part !== "" && part !== ".") parts.push(part);
-  }
-  return "/" + parts.join("/");
 }
 
 /** The numeric ids of a user or group by name, as the system's own lists have them. */

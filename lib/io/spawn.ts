@@ -4,7 +4,8 @@
  */
 import type { Context, Permission, Place, ServiceLog } from "../handler.ts";
 import { ProcessManager, socketPath } from "./process_manager.ts";
-import { DEFAULT_PATH, resolvePath, resolveProgram } from "./program.ts";
+import { resolvePath } from "../values.ts";
+import { DEFAULT_PATH, resolveProgram } from "./program.ts";
 import { claimRunDir, firstSlot, type RunDir } from "./run_dir.ts";
 
 export interface SpawnOptions {

@@ -31,6 +31,8 @@ const STREAMS: readonly (FcgiStream | undefined)[] = [
   "data",
 ];
 const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+/** Stands in for type 0, which is nobody's (§8), so that 0 can mean "between records". */
+const TYPE_ZERO = 256;
 
 /**
  * Reads records from bytes as they come: `push` a chunk, then call `next` until it answers undefined.
@@ -111,8 +113,7 @@ export class FcgiDecoder {
         `Cannot read a FastCGI record: version is ${version} where 1 is due`,
       );
     }
-    // Type 0 is reserved (§8); 12 stands in for it, so that 0 can mean "between records".
-    this.#type = byteAt(bytes, at + 1) || 12;
+    this.#type = byteAt(bytes, at + 1) || TYPE_ZERO;
     this.#id = uint16(bytes, at + 2);
     this.#content = uint16(bytes, at + 4);
     this.#padding = byteAt(bytes, at + 6);
@@ -179,7 +180,7 @@ function readFixed(type: number, id: number, body: Uint8Array<ArrayBuffer>): Fcg
       requireBody("UNKNOWN_TYPE", body);
       return { type: "unknown-type", unknownType: byteAt(body, 0) };
     default:
-      return { type: "unrecognised", number: type === 12 ? 0 : type, id };
+      return { type: "unrecognised", number: type === TYPE_ZERO ? 0 : type, id };
   }
 }
 

@@ -1,13 +1,15 @@
 /**
  * Reads the `path` of a route: URLPattern pathname syntax into a short list of parts.
  *
- * Strategy: one cursor over the text, one function per construct. Literal text becomes the bytes that a
- * decoded path holds (`é` and `%C3%A9` are the same two, `%2F` is ENCODED_SLASH), so that matching
- * compares and never decodes. What could never match a request is refused here, at its offset.
+ * Strategy: one cursor over the text, one function per construct; literal.ts reads what lies between
+ * groups. Modifiers that change nothing are resolved here, so that two spellings are the same parts.
  *
  * Spec: URL Pattern Standard, "parse a pattern string", with `/` as delimiter and prefix.
  */
-import { type ByteString, ENCODED_SLASH } from "../exchange.ts";
+import type { ByteString } from "../exchange.ts";
+import { type Cursor, GROUP_START, PatternError, quote, readText, SPECIAL } from "./literal.ts";
+
+export { PatternError } from "./literal.ts";
 
 /** Literal text. */
 export interface Text {
@@ -35,28 +37,9 @@ export interface Repeat {
 
 export type Part = Text | Group | Repeat;
 
-/** The text is no path pattern. `offset` counts UTF-16 code units from its start. */
-export class PatternError extends Error {
-  override readonly name = "PatternError";
-  constructor(message: string, readonly offset: number) {
-    super(message);
-  }
-}
-
-interface Cursor {
-  readonly text: string;
-  at: number;
-  unnamed: number;
-  readonly names: Set<string>;
-}
-
-const SPECIAL = new Set(["{", "}", "(", ":", "*", "+", "?"]);
-const GROUP_START = new Set(["(", ":", "*"]);
 const SEGMENT = "[^\\/]+?";
 const ANYTHING = ".*";
 const NAME = /[$_\p{ID_Start}][$\u200c\u200d\p{ID_Continue}]*/uy;
-const ENCODED_BYTE = /%([0-9A-Fa-f]{2})/y;
-const encoder = new TextEncoder();
 
 /** Reads a path pattern; throws {@link PatternError}. */
 export function parsePattern(text: string): readonly Part[] {
@@ -141,12 +124,12 @@ function readGroup(cursor: Cursor): Group | undefined {
   const name = text[cursor.at] === ":" ? readName(cursor) : undefined;
   const source = text[cursor.at] === "(" ? readRegexp(cursor) : undefined;
   if (name === undefined && source === undefined) return undefined;
-  const type = source === undefined || source === SEGMENT
-    ? "segment"
-    : source === ANYTHING
-    ? "wildcard"
-    : "regexp";
-  return { type, name: name ?? String(cursor.unnamed++), source: source ?? SEGMENT };
+  return toGroup(name ?? String(cursor.unnamed++), source ?? SEGMENT);
+}
+
+function toGroup(name: string, source: string): Group {
+  const type = source === SEGMENT ? "segment" : source === ANYTHING ? "wildcard" : "regexp";
+  return { type, name, source };
 }
 
 function readName(cursor: Cursor): string {
@@ -194,64 +177,4 @@ function closingParenthesis(text: string, opened: number): number {
     else if (text[at] === ")" && --depth === 0) return at;
   }
   throw new PatternError("Cannot find the end of the regular expression: close it with )", opened);
-}
-
-/** Reads literal text up to a special character; `prefixes` leaves a group the slash before it. */
-function readText(cursor: Cursor, prefixes: boolean): ByteString {
-  const { text } = cursor;
-  let bytes = "";
-  let slash = -1;
-  while (cursor.at < text.length) {
-    const char = text[cursor.at] ?? "";
-    if (SPECIAL.has(char)) return bytes;
-    if (char === "/") {
-      refuseUnreachable(bytes + char, slash);
-      if (prefixes && GROUP_START.has(text[cursor.at + 1] ?? "")) return bytes;
-      slash = cursor.at;
-    }
-    bytes += readCharacter(cursor);
-  }
-  if (!bytes.endsWith("/")) refuseUnreachable(bytes + "/", slash);
-  return bytes;
-}
-
-/** Refuses a segment that no normalised path holds; `bytes` ends with the slash that closes it. */
-function refuseUnreachable(bytes: ByteString, slash: number): void {
-  if (slash < 0) return;
-  const segment = /\/(\.?\.?)\/$/.exec(bytes)?.[1];
-  if (segment === undefined) return;
-  const what = segment === "" ? "repeated slashes are merged" : "dot segments are resolved";
-  throw new PatternError(`Cannot match "/${segment}/": ${what} before matching`, slash);
-}
-
-/** Reads one literal character as the bytes it stands for. */
-function readCharacter(cursor: Cursor): ByteString {
-  const { text, at } = cursor;
-  ENCODED_BYTE.lastIndex = at;
-  const hex = ENCODED_BYTE.exec(text)?.[1];
-  if (hex !== undefined) {
-    cursor.at += 3;
-    return decodeByte(Number.parseInt(hex, 16), at);
-  }
-  if (text[at] === "%") {
-    throw new PatternError("Cannot read an encoded byte: write %25 for a percent sign", at);
-  }
-  const from = text[at] === "\\" ? at + 1 : at;
-  const code = text.codePointAt(from);
-  if (code === undefined) {
-    throw new PatternError("Cannot end with a backslash: write \\\\ for the character", at);
-  }
-  const char = String.fromCodePoint(code);
-  cursor.at = from + char.length;
-  if (code === 0) throw new PatternError("Cannot match a NUL character: remove it", at);
-  return code < 0x80 ? char : String.fromCharCode(...encoder.encode(char));
-}
-
-function decodeByte(byte: number, at: number): ByteString {
-  if (byte === 0) throw new PatternError("Cannot match a NUL character: remove it", at);
-  return byte === 0x2f ? ENCODED_SLASH : String.fromCharCode(byte);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
 }

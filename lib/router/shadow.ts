@@ -2,19 +2,12 @@
  * Finds the routes that can never match, because earlier ones take every request that they would.
  *
  * Strategy: file every route in the table and follow the outline of each through it as a path would
- * go, which yields the few entries that may be as wide or wider; compare those. Where it cannot tell
- * whether one pattern covers another, as between two regular expressions, it says no: what is
- * reported is certain.
+ * go; that yields the few entries that may be as wide or wider, which are then compared. Where it
+ * cannot tell whether one pattern covers another, as between two regular expressions, it says no:
+ * what is reported is certain.
  */
 import type { ByteString } from "../exchange.ts";
-import {
-  accepts,
-  createEntries,
-  type Entry,
-  type Methods,
-  onlyPath,
-  type RouteKey,
-} from "./entry.ts";
+import { accepts, createEntries, type Entry, onlyPath, type RouteKey } from "./entry.ts";
 import type { Outline } from "./outline.ts";
 import { type Affix, verify } from "./shape.ts";
 import { buildTable, nextOf, rankOf, rootsFor, type Table } from "./table.ts";
@@ -31,9 +24,102 @@ export interface Shadowed {
 export function findShadowed(routes: readonly RouteKey[]): readonly Shadowed[] {
   const entries = createEntries(routes);
   const table = buildTable(entries);
-  const takers = entries.map((entry) => findTakers(table, entries, entry));
-  return routes.flatMap((_, index) => {
-    const own = takers.filter((_, rank) => entries[rank]?.index === index);
-    return [];
+  const takers = new Map<number, readonly number[] | undefined>();
+  for (const entry of entries) {
+    // A route with optional parts is shadowed if all its variants are.
+    const before = takers.has(entry.index) ? takers.get(entry.index) : [];
+    const taken = before && findTakers(entry, coversOf(table, entries, entry));
+    takers.set(entry.index, taken && [...before, ...taken]);
+  }
+  return [...takers].flatMap(([index, by]) =>
+    by === undefined ? [] : { index, by: [...new Set(by)].sort((a, b) => a - b) }
+  );
+}
+
+/** The earlier routes, in file order, that have every host and path of this entry. */
+function coversOf(table: Table, entries: readonly Entry[], entry: Entry): readonly Entry[] {
+  const roots = entry.host === undefined ? [table.any] : rootsFor(table, entry.host);
+  const ranks = roots.flatMap((root) => widerRanks(table, root, entry.outline));
+  return ranks.sort((a, b) => a - b).flatMap((rank) => {
+    const other = entries[rank];
+    return other !== undefined && other.index < entry.index && covers(other, entry) ? other : [];
   });
+}
+
+/** The ranks whose outline is the same or wider. */
+function widerRanks(table: Table, root: number, outline: Outline): readonly number[] {
+  const { trie } = table;
+  const { segments, closed } = outline;
+  const path = onlyPath(outline);
+  const fixed = path === undefined ? NONE : findChild(trie, root, path);
+  const found = fixed === NONE ? [] : ranksIn(table, getField(trie, fixed, ENDS));
+  let nodes: readonly number[] = [root];
+  for (const segment of [...segments, null]) {
+    found.push(...nodes.flatMap((node) => ranksIn(table, getField(trie, node, RESTS))));
+    if (segment === null) break;
+    nodes = nodes.flatMap((node) => widerSteps(table, node, segment));
+  }
+  return closed
+    ? found.concat(nodes.flatMap((node) => ranksIn(table, getField(trie, node, ENDS))))
+    : found;
+}
+
+function widerSteps(
+  { trie }: Table,
+  node: number,
+  segment: ByteString | undefined,
+): readonly number[] {
+  const literal = segment === undefined ? NONE : findChild(trie, node, segment);
+  const some = segment === "" ? NONE : getField(trie, node, SOME);
+  return [literal, some].filter((step) => step !== NONE);
+}
+
+function ranksIn(table: Table, list: number): number[] {
+  const ranks: number[] = [];
+  for (let link = list; link !== 0; link = nextOf(table, rankOf(link))) ranks.push(rankOf(link));
+  return ranks;
+}
+
+/** Whether `wide`, whose outline is the same or wider, fits every path that `narrow` fits. */
+function covers(wide: Entry, narrow: Entry): boolean {
+  if (wide.shape.type === "segments") return true;
+  const path = onlyPath(narrow.outline);
+  if (path !== undefined) return verify(wide.shape, path);
+  if (wide.shape.type === "affix") return coversAffix(wide.shape, narrow);
+  return narrow.shape.type === "expression" &&
+    narrow.shape.expression.source === wide.shape.expression.source;
+}
+
+function coversAffix({ prefix, suffix }: Affix, narrow: Entry): boolean {
+  const { head, tail } = narrow.shape.type === "affix"
+    ? { head: narrow.shape.prefix, tail: narrow.shape.suffix }
+    : certainEnds(narrow.outline);
+  return head.startsWith(prefix) && tail.endsWith(suffix);
+}
+
+/** The texts that every path with this outline starts and ends with; they never overlap. */
+function certainEnds({ segments, closed }: Outline): { head: ByteString; tail: ByteString } {
+  const hole = segments.indexOf(undefined);
+  // An open outline may come from a final `/*`, which also matches without its slash.
+  const head = hole < 0 ? `/${segments.join("/")}` : ["", ...segments.slice(0, hole), ""].join("/");
+  const tail = closed ? ["", ...segments.slice(segments.lastIndexOf(undefined) + 1)].join("/") : "";
+  return { head, tail };
+}
+
+/** Of routes that cover the path, those that take all its methods: one, or else the first few. */
+function findTakers(entry: Entry, covering: readonly Entry[]): readonly number[] | undefined {
+  const { methods } = entry;
+  const takesAll = (other: Entry) =>
+    other.methods === undefined && methods === undefined ||
+    methods !== undefined && [...methods].every((method) => accepts(other.methods, method));
+  const single = covering.find(takesAll);
+  if (single !== undefined) return [single.index];
+  if (methods === undefined) return undefined;
+  const left = new Set(methods);
+  const several = covering.filter((other) => {
+    const taken = [...left].filter((method) => accepts(other.methods, method));
+    for (const method of taken) left.delete(method);
+    return taken.length > 0;
+  });
+  return left.size === 0 ? several.map(({ index }) => index) : undefined;
 }

@@ -132,6 +132,7 @@ function partSource(part: Part): string {
   if (inner === undefined) return `(?:${prefix})${modifier}`;
   const { source } = inner;
   if (modifier === "?") return `(?:${prefix}(${source})${suffix})?`;
+  if (prefix + suffix === "") return `((?:${source})${modifier})`;
   const times = modifier === "*" ? "?" : "";
   return `(?:${prefix}((?:${source})(?:${suffix}${prefix}(?:${source}))*)${suffix})${times}`;
 }

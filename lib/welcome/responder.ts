@@ -21,8 +21,10 @@ export interface ResponderOptions {
   readonly onError?: (error: unknown) => void;
 }
 
-/** A responder at work. Disposing it closes the listener and all connections, and waits for the rest. */
+/** A responder at work. Disposing it drops all connections and waits until the applications are done. */
 export interface Responder extends AsyncDisposable {
+  /** Accepts no more; requests under way may finish. */
+  retire(): void;
   /** Settles when the listener and the last connection are closed; rejects if accepting fails. */
   readonly finished: Promise<void>;
 }
@@ -42,12 +44,17 @@ export function serveFastcgi(
   };
   const connections = new Map<Connection, Promise<void>>();
   const finished = acceptAll(listener, settings, connections);
-  let closed = false;
+  let retired = false;
+  const retire = () => {
+    if (!retired) listener.close();
+    retired = true;
+    for (const connection of connections.keys()) connection.retire();
+  };
   return {
     finished,
+    retire,
     async [Symbol.asyncDispose]() {
-      if (!closed) listener.close();
-      closed = true;
+      retire();
       for (const connection of connections.keys()) connection.close();
       await finished;
     },

@@ -42,6 +42,7 @@ export class Connection implements Outlet {
   /** Writes follow one another: each waits for the one before. */
   #written: Promise<void> = Promise.resolve();
   #linger: ReturnType<typeof setTimeout> | undefined;
+  #retired = false;
   #closed = false;
 
   constructor(socket: Deno.Conn, settings: Settings) {
@@ -68,6 +69,12 @@ export class Connection implements Outlet {
     }
     this.close();
     await this.#served;
+  }
+
+  /** Closes the connection, after the request under way if there is one. */
+  retire(): void {
+    this.#retired = true;
+    if (this.#call === undefined) this.close();
   }
 
   close(): void {
@@ -180,7 +187,7 @@ export class Connection implements Outlet {
       if (call.stderrUsed) encoder.endStream("stderr", call.id);
       encoder.endRequest(call.id, appStatus, "request-complete");
     }).catch(() => {});
-    if (!call.keepConnection) this.#finish();
+    if (!call.keepConnection || this.#retired) this.#finish();
   }
 
   async #runApplication(call: Call): Promise<number> {

@@ -37,7 +37,7 @@ body {
 h1, h2 { font-family: var(--serif); font-weight: 500; line-height: 1.2; text-wrap: balance; }
 h1 { margin: 0; font-size: 2.5rem; letter-spacing: -0.01em; }
 h2 { margin: 0 0 0.25rem; font-size: 1.5rem; }
-p { margin: 0 0 1rem; }
+p { margin: 0 0 1rem; text-wrap: pretty; }
 section { margin-top: 3.5rem; }
 a { color: var(--accent); text-underline-offset: 0.2em; text-decoration-thickness: 1px; }
 a:hover { text-decoration-thickness: 2px; }
@@ -55,7 +55,7 @@ th, td { padding: 0.7rem 1rem; vertical-align: top; border-top: 1px solid var(--
 thead th { border-top: 0; font-size: 0.8125rem; color: var(--soft); }
 tbody:first-child tr:first-child > * { border-top: 0; }
 .routes th code { font-size: 0.9375rem; font-weight: 600; }
-.routes td:last-child { text-align: right; white-space: nowrap; }
+.routes tr > :last-child { text-align: right; white-space: nowrap; }
 .kind {
   display: inline-block; padding: 0 0.5em; border-radius: 0.3rem;
   background: var(--tint); color: var(--ink); font: 0.8125rem/1.7 var(--mono);
@@ -63,27 +63,25 @@ tbody:first-child tr:first-child > * { border-top: 0; }
 .what { display: block; }
 .target {
   display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
-  font: 0.8125rem/1.5 var(--mono); color: var(--soft); overflow-wrap: anywhere;
+  font: 0.8125rem/1.5 var(--mono); color: var(--soft); word-break: break-all;
 }
 
-.ticker { display: flex; align-items: baseline; gap: 0.75rem 1.25rem; flex-wrap: wrap; margin: 1rem 0; padding: 1.25rem 1.5rem; }
+.ticker { display: flex; align-items: baseline; gap: 0.25rem 1rem; flex-wrap: wrap; }
+.ticker.card { margin: 1rem 0; padding: 1.25rem 1.5rem; }
 .ticker[hidden] { display: none; }
-.count { font: 500 3.5rem/1 var(--serif); font-variant-numeric: tabular-nums lining-nums; color: var(--accent); min-width: 1.2em; }
-iframe { display: block; width: 100%; height: 6.5rem; margin: 1rem 0; border: 1px solid var(--line); border-radius: 0.6rem; }
+.count { font: 500 3.5rem/1 var(--serif); font-variant-numeric: tabular-nums lining-nums; color: var(--accent); }
+iframe { display: block; width: 100%; height: 6.25rem; margin: 1rem 0; border: 1px solid var(--line); border-radius: 0.6rem; }
 
-.scroll { overflow-x: auto; margin-top: 1rem; }
-.environ { font: 0.8125rem/1.5 var(--mono); font-variant-ligatures: none; }
-.environ th, .environ td { padding: 0.35rem 1rem; }
-.environ tbody th { white-space: nowrap; }
-.environ td { min-width: 14rem; width: 100%; overflow-wrap: anywhere; }
-.environ .group th {
-  padding-top: 1.1rem; font: 600 0.8125rem/1.5 system-ui, sans-serif; color: var(--soft);
-}
-.environ tbody:first-child .group th { padding-top: 0.7rem; }
-.environ tr:not(.group) > * { border-top-color: transparent; }
+.environ { margin-top: 1rem; padding: 0.4rem 1rem 1rem; font: 0.8125rem/1.5 var(--mono); font-variant-ligatures: none; }
+.environ h3 { margin: 1rem 0 0.35rem; font: 600 0.8125rem/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+.environ dl { margin: 0; }
+.environ dl > div { display: grid; grid-template-columns: 19em 1fr; gap: 0 1rem; padding: 0.15rem 0; }
+.environ dt { color: var(--soft); overflow-wrap: anywhere; }
+.environ dd { margin: 0; overflow-wrap: anywhere; }
 
-dl.next { margin: 1rem 0 0; display: grid; grid-template-columns: max-content 1fr; gap: 0.6rem 1.5rem; }
-dl.next dd { margin: 0; }
+.next { margin: 0; }
+.next dt { overflow-wrap: anywhere; }
+.next dd { margin: 0 0 0.75rem; }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.875rem; }
 
 @media (max-width: 40rem) {
@@ -91,8 +89,8 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   h1 { font-size: 2.125rem; }
   section { margin-top: 2.75rem; }
   .lede { font-size: 1.1rem; }
-  dl.next { display: block; }
-  dl.next dd { margin: 0 0 0.8rem; }
+  iframe { height: 8rem; }
+  .environ dl > div { display: block; padding: 0.3rem 0; }
   .routes, .routes tbody { display: block; }
   .routes thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .routes tr {
@@ -103,6 +101,6 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .routes tr > * { padding: 0; border: 0; }
   .routes tr > :nth-child(2) { text-align: right; }
   .routes tr > :nth-child(n + 3) { grid-column: 1 / -1; }
-  .routes td:last-child { text-align: left; white-space: normal; }
+  .routes tr > :last-child { text-align: left; white-space: normal; }
 }
 `;

@@ -66,6 +66,7 @@ http {
   access_log off; keepalive_requests 1000000000; client_body_temp_path ${folder}/body;
   fastcgi_temp_path ${folder}/f; proxy_temp_path ${folder}/p; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
   ${upstream}
+  map $uri $cgi_path { "~^/cgi(?<rest>/.*)$" $rest; }
   server { listen 127.0.0.1:${port} backlog=4096; location / { ${location} } }
 }
 `,
@@ -76,6 +77,109 @@ http {
       return running(`http://127.0.0.1:${port}${path}`, workers, stop);
     },
   };
+}
+
+/** lighttpd's mod_cgi over a folder of programs. */
+export function lighttpdCgi(programs: string, path: string): Contender {
+  return {
+    name: "lighttpd mod_cgi",
+    needs: ["lighttpd"],
+    async start(folder, port) {
+      await Deno.writeTextFile(
+        `${folder}/lighttpd.conf`,
+        `server.document-root = "${folder}"
+server.bind = "127.0.0.1"
+server.port = ${port}
+server.upload-dirs = ("${folder}")
+server.max-keep-alive-requests = 0
+server.modules = ("mod_cgi", "mod_alias")
+server.stream-response-body = 1
+alias.url = ("/cgi/" => "${programs}/")
+$HTTP["url"] =~ "^/cgi/" { cgi.assign = ("" => "") }
+`,
+      );
+      const stop = launch("lighttpd", ["-D", "-f", `${folder}/lighttpd.conf`]);
+      return running(`http://127.0.0.1:${port}${path}`, () => [stop.pid], stop);
+    },
+  };
+}
+
+/** Apache's event MPM with mod_cgid: a server process and the daemon that forks programs. */
+export function apacheCgid(programs: string, path: string): Contender {
+  return {
+    name: "Apache mod_cgid",
+    needs: ["apache2"],
+    async start(folder, port) {
+      const modules = ["mpm_event", "authz_core", "alias", "cgid"].map((name) =>
+        `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`
+      );
+      await Deno.writeTextFile(
+        `${folder}/apache.conf`,
+        `${modules.join("\n")}
+ServerRoot ${folder}
+ServerName localhost
+PidFile ${folder}/apache.pid
+Listen 127.0.0.1:${port}
+ScriptSock ${folder}/cgid.sock
+User www-data
+Group www-data
+ErrorLog ${folder}/error.log
+ServerLimit 1
+StartServers 1
+ThreadsPerChild 64
+MaxRequestWorkers 64
+MaxKeepAliveRequests 0
+ScriptAlias /cgi/ ${programs}/
+<Directory ${programs}>
+  Require all granted
+</Directory>
+`,
+      );
+      const stop = launch("apache2", ["-f", `${folder}/apache.conf`, "-DFOREGROUND"]);
+      return running(`http://127.0.0.1:${port}${path}`, () => processTree(stop.pid), stop);
+    },
+  };
+}
+
+/** nginx in front of fcgiwrap, which runs as many programs at once as there are connections. */
+export function nginxFcgiwrap(programs: string, path: string): Contender {
+  return {
+    name: "nginx + fcgiwrap",
+    needs: ["nginx", "fcgiwrap"],
+    async start(folder, port) {
+      const socket = `${folder}/fcgiwrap.sock`;
+      const wrap = launch("fcgiwrap", ["-c", "64", "-s", `unix:${socket}`]);
+      const front = await nginx(
+        "",
+        "",
+        `${FASTCGI_PARAMS} fastcgi_param SCRIPT_FILENAME ${programs}$cgi_path; fastcgi_pass unix:${socket};
+         fastcgi_max_temp_file_size 0; client_max_body_size 0;`,
+        path,
+      ).start(folder, port);
+      await exists(socket);
+      await Deno.chmod(socket, 0o777);
+      return {
+        url: front.url,
+        pids: () => [...front.pids(), ...processTree(wrap.pid)],
+        stop: async () => {
+          await front.stop();
+          await wrap();
+        },
+      };
+    },
+  };
+}
+
+async function exists(file: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    try {
+      await Deno.lstat(file);
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  throw new Error(`${file} did not appear`);
 }
 
 function running(url: string, pids: () => readonly number[], stop: () => Promise<void>): Running {

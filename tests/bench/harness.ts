@@ -25,6 +25,8 @@ export interface Running {
 export interface Work {
   readonly connections: number;
   readonly seconds: number;
+  /** What is asked for, where a suite asks for several things. */
+  readonly label?: string;
 }
 
 /** One wrk run. */
@@ -38,6 +40,7 @@ interface Sample {
 }
 
 export interface Row {
+  readonly label: string;
   readonly contender: string;
   readonly connections: number;
   /** Requests per second: median and all rounds. */
@@ -47,6 +50,8 @@ export interface Row {
   readonly p99Ms: number;
   readonly cpuPer1000: number;
   readonly peakMiB: number;
+  /** How much the peak lies above the memory before the work. */
+  readonly grownMiB?: number;
   readonly errors: number;
 }
 
@@ -55,29 +60,45 @@ export interface Options {
   readonly work: readonly Work[];
 }
 
+/** A contender that has been started. */
+export interface Entrant {
+  readonly contender: Contender;
+  readonly server: Running;
+}
+
 /** Runs all contenders against all work; the first contender is what ratios refer to. */
-export async function compare(
+export function compare(
   contenders: readonly Contender[],
   { rounds, work }: Options,
 ): Promise<Row[]> {
-  const present = contenders.filter((contender) => contender.needs.every((name) => which(name)));
-  for (const contender of contenders) {
-    if (!present.includes(contender)) note(`${contender.name}: left out, a program is missing`);
-  }
+  return withServers(contenders, async (running) => {
+    const rows: Row[] = [];
+    for (const load of work) rows.push(...await measure(running, load, rounds));
+    return rows;
+  });
+}
+
+/** Starts the contenders whose programs are there, lets `body` use them, and stops them. */
+export async function withServers<T>(
+  contenders: readonly Contender[],
+  body: (running: readonly Entrant[]) => Promise<T>,
+): Promise<T> {
   const folder = await Deno.makeTempDir({ prefix: "pb-" });
-  const running: { contender: Contender; server: Running }[] = [];
+  await Deno.chmod(folder, 0o755);
+  const running: Entrant[] = [];
   try {
-    for (const contender of present) {
+    for (const contender of contenders) {
+      if (!contender.needs.every((name) => which(name))) {
+        note(`${contender.name}: left out, a program is missing`);
+        continue;
+      }
       const own = `${folder}/${running.length}`;
       await Deno.mkdir(own, { mode: 0o755 });
-      await Deno.chmod(folder, 0o755);
       const server = await contender.start(own, freePort());
       running.push({ contender, server });
       await answers(server.url, contender.name);
     }
-    const rows: Row[] = [];
-    for (const load of work) rows.push(...await measure(running, load, rounds));
-    return rows;
+    return await body(running);
   } finally {
     for (const { server } of running) await server.stop();
     await Deno.remove(folder, { recursive: true });
@@ -85,7 +106,7 @@ export async function compare(
 }
 
 async function measure(
-  running: readonly { contender: Contender; server: Running }[],
+  running: readonly Entrant[],
   work: Work,
   rounds: number,
 ): Promise<Row[]> {
@@ -102,6 +123,7 @@ async function measure(
     const list = samples.get(contender.name) ?? [];
     const median = (pick: (sample: Sample) => number) => medianOf(list.map(pick));
     return {
+      label: work.label ?? "hello",
       contender: contender.name,
       connections: work.connections,
       rate: median((sample) => sample.rate),
@@ -157,7 +179,7 @@ export function medianOf(values: readonly number[]): number {
 }
 
 /** User and system time so far, from the kernel's hundredths of a second. */
-function cpuSeconds(pids: readonly number[]): number {
+export function cpuSeconds(pids: readonly number[]): number {
   let ticks = 0;
   for (const pid of pids) {
     const stat = read(`/proc/${pid}/stat`);
@@ -167,10 +189,19 @@ function cpuSeconds(pids: readonly number[]): number {
   return ticks / 100;
 }
 
-function peakMemory(pids: readonly number[]): number {
+export function peakMemory(pids: readonly number[]): number {
   let kib = 0;
   for (const pid of pids) {
     kib += Number(/VmHWM:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
+  }
+  return kib / 1024;
+}
+
+/** Resident memory now, in MiB. */
+export function currentMemory(pids: readonly number[]): number {
+  let kib = 0;
+  for (const pid of pids) {
+    kib += Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
   }
   return kib / 1024;
 }
@@ -240,31 +271,34 @@ export function note(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`# ${line}\n`));
 }
 
-/** Rows as a table; the ratio is to the first contender with the same number of connections. */
+/** Rows as a table; a ratio is to the first contender of the same work. */
 export function table(title: string, rows: readonly Row[]): string {
   const headings = [
-    "server",
+    "work",
     "conns",
-    "req/s",
+    "server",
+    "rate",
     "ratio",
     "p50 ms",
     "p99 ms",
     "cpu s/1k",
     "MiB",
-    "errors",
   ];
   const cells = rows.map((row) => {
-    const base = rows.find((other) => other.connections === row.connections);
+    const base = rows.find(({ label, connections }) =>
+      label === row.label && connections === row.connections
+    );
+    const grown = row.grownMiB === undefined ? "" : ` (+${row.grownMiB.toFixed(0)})`;
     return [
-      row.contender,
+      row.label,
       String(row.connections),
+      row.errors === 0 ? row.contender : `${row.contender} (${row.errors} errors)`,
       row.rate.toFixed(0),
       (row.rate / (base?.rate ?? row.rate)).toFixed(2),
       row.p50Ms.toFixed(2),
       row.p99Ms.toFixed(2),
-      row.cpuPer1000.toFixed(4),
-      row.peakMiB.toFixed(0),
-      String(row.errors),
+      row.cpuPer1000.toFixed(3),
+      row.peakMiB.toFixed(0) + grown,
     ];
   });
   const line = (row: readonly string[]) => `| ${row.join(" | ")} |`;
@@ -275,5 +309,6 @@ export function table(title: string, rows: readonly Row[]): string {
     line(headings.map(() => "---")),
     ...cells.map(line),
     "",
-  ].join("\n");
+  ]
+    .join("\n");
 }

@@ -1,18 +1,22 @@
 /**
- * `deno task bench [SUITE…] [--rounds N] [--seconds N] [--json]`: the suites side by side, as tables.
+ * `deno task bench [SUITE…] [--rounds N] [--seconds N] [--large] [--json]`: the suites side by side, as tables.
  */
 import { parseArgs } from "node:util";
 import { type Row, table } from "./harness.ts";
+import { cgi } from "./cgi.ts";
 import { fastcgi } from "./fastcgi.ts";
 import { wsgi } from "./wsgi.ts";
 
 export interface SuiteOptions {
   readonly rounds: number;
   readonly seconds: number;
+  /** Bodies of 1 GiB rather than 256 MiB. */
+  readonly large: boolean;
 }
 
 const SUITES: Readonly<Record<string, (options: SuiteOptions) => Promise<Row[]>>> = {
   wsgi,
+  cgi,
   fastcgi,
 };
 
@@ -22,10 +26,15 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "3" },
+    large: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
-const options = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
+const options = {
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  large: values.large,
+};
 for (const name of positionals.length > 0 ? positionals : Object.keys(SUITES)) {
   const suite = SUITES[name];
   if (suite === undefined) {

@@ -1,0 +1,181 @@
+/**
+ * One call of an application, from start_response to the end of its answer (PEP 3333): a head, and a
+ * body that is bytes if all of it was there at once.
+ *
+ * Strategy: an application that returns an array without waiting is answered without a promise and with
+ * nothing set up for later; whatever else it returns goes on in a {@link Draw}.
+ */
+import { ClientGone, GatewayError } from "../errors.ts";
+import type { ByteSource, Exchange, HeaderPair } from "../exchange.ts";
+import type { HeadReply } from "./cgi_response.ts";
+import { forbidsBody } from "./http_fields.ts";
+import { type Application, breach, type Environ, type StartResponse, type Write } from "./wsgi.ts";
+import { Draw } from "./wsgi_draw.ts";
+import { closeResult, isBytes, notBytes } from "./wsgi_result.ts";
+import { Start } from "./wsgi_start.ts";
+import { WriteQueue } from "./wsgi_writes.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What an application answered. Bytes are all of the body. */
+export interface Answer {
+  readonly head: HeadReply;
+  readonly body: Bytes | ByteSource;
+}
+
+/** What a call holds while it lasts. */
+export interface Held {
+  /** The call is over: gives back the request's body and the like. Called once. */
+  release(): void;
+  /** Takes what is worth an operator's attention and fails no request. */
+  notice(message: string): void;
+}
+
+export class Call {
+  readonly exchange: Exchange;
+  readonly start = new Start();
+  /** What was written with write(); undefined: nothing so far. */
+  writes: WriteQueue | undefined;
+  readonly #held: Held;
+  #draw: Draw | undefined;
+  #written = 0;
+  #over = false;
+  #gone: Error | undefined;
+  readonly #controller = new AbortController();
+
+  constructor(exchange: Exchange, held: Held) {
+    this.exchange = exchange;
+    this.#held = held;
+  }
+
+  /** Aborted when the work has become pointless: the client left, or a time ran out. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Calls the application. Throws, or rejects with, what went wrong before anything was to send. */
+  run(application: Application, environ: Environ): Answer | Promise<Answer> {
+    try {
+      const result = application(environ, this.#startResponse);
+      if (Array.isArray(result)) return this.whole(result);
+      this.#draw = new Draw(this);
+      return this.#draw.begin(result);
+    } catch (error) {
+      throw this.fail(error);
+    }
+  }
+
+  /** The answer of an application that returned all pieces at once. */
+  whole(result: readonly unknown[]): Answer {
+    try {
+      const written = this.writes?.drain() ?? [];
+      const body = joined(written.length === 0 ? result : [...written, ...result]);
+      const head = this.start.send();
+      this.finish();
+      return { head: this.#isHead ? withLength(head, body.length) : head, body };
+    } finally {
+      if ("close" in result) closeResult(result, (what, error) => this.report(what, error));
+    }
+  }
+
+  /** The answer is complete, or nobody will see the rest of it. */
+  finish(reason?: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.writes?.close(reason ?? tooLate());
+    this.#held.release();
+  }
+
+  /** Whoever wanted the answer is gone. */
+  depart(reason: Error): void {
+    this.#gone = reason;
+    this.#controller.abort(reason);
+    this.finish(reason);
+  }
+
+  /** Ends the call with what the application threw; gives the error to answer with. */
+  fail(error: unknown): Error {
+    const fault = faultOf(error);
+    this.finish(fault);
+    return fault;
+  }
+
+  /** Takes a fault of a result that is being closed. */
+  report(what: string, error: unknown): void {
+    this.#held.notice(`${what} of what the application returned failed: ${textOf(error)}`);
+  }
+
+  readonly #startResponse: StartResponse = (status, headers, excInfo) => {
+    this.start.say(status, headers, excInfo);
+    return this.#write;
+  };
+
+  readonly #write: Write = (data: unknown) => {
+    if (!isBytes(data)) throw notBytes(data);
+    if (this.#over) return refused(this.#gone ?? tooLate());
+    const { contentLength } = this.start.send();
+    this.#written += data.length;
+    if (contentLength !== undefined && this.#written > contentLength) {
+      const message = `Cannot write more than the ${contentLength} bytes that were promised`;
+      throw breach("content-length", message, "Handling the Content-Length Header");
+    }
+    this.writes ??= new WriteQueue();
+    const taken = this.writes.push(data);
+    this.#draw?.happened();
+    return taken;
+  };
+
+  get #isHead(): boolean {
+    return this.exchange.method === "HEAD";
+  }
+}
+
+/** The pieces as one; a single piece is not copied. */
+function joined(pieces: readonly unknown[]): Bytes {
+  const [only] = pieces;
+  if (pieces.length === 1 && isBytes(only)) return only;
+  let length = 0;
+  for (const piece of pieces) {
+    if (!isBytes(piece)) throw notBytes(piece);
+    length += piece.length;
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    if (!isBytes(piece)) continue;
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/** HEAD tells the length that GET would have (RFC 9110 §9.3.2), where the application gave it away. */
+function withLength(head: HeadReply, length: number): HeadReply {
+  if (head.contentLength !== undefined || length === 0 || forbidsBody(head.status)) return head;
+  const field: HeaderPair = ["Content-Length", String(length)];
+  return { ...head, headers: [...head.headers, field], contentLength: length };
+}
+
+/** What the application threw, as the answer to it. What the server threw at it goes on as it is. */
+function faultOf(error: unknown): Error {
+  if (error instanceof GatewayError || error instanceof ClientGone) return error;
+  return new GatewayError(500, "application-error", textOf(error), { cause: error });
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}
+
+function tooLate(): Error {
+  return new Error("Cannot write: the response is complete");
+}
+
+function refused(reason: Error): Promise<never> {
+  const promise = Promise.reject(reason);
+  promise.catch(() => {});
+  return promise;
+}

@@ -1,0 +1,117 @@
+/** The command line as a user runs it: another process, its flags, its two streams, its exit status. */
+import { eventually } from "./gateway.ts";
+
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+
+export interface CommandOptions {
+  /** Flags of the runtime; all permissions unless given. */
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+export interface Ended {
+  readonly code: number;
+  readonly signal: Deno.Signal | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Running extends AsyncDisposable {
+  readonly pid: number;
+  /** What it listens on, as it says. */
+  readonly addresses: readonly string[];
+  /** The first of {@link addresses}. */
+  readonly base: string;
+  /** All that it has written to a stream so far. */
+  out(): string;
+  err(): string;
+  signal(name: Deno.Signal): void;
+  readonly ended: Promise<Ended>;
+}
+
+/** Runs a command to its end. */
+export async function runPortico(
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<Ended> {
+  return await launch(args, options).ended;
+}
+
+/** Starts `serve`; resolves once it says where it listens, rejects with its words if it ends instead. */
+export async function startPortico(
+  args: readonly string[],
+  options: CommandOptions & { readonly listeners?: number } = {},
+): Promise<Running> {
+  const running = launch(args, options);
+  const { listeners = 1 } = options;
+  let ended: Ended | undefined;
+  running.ended.then((result) => ended = result);
+  await eventually(() => ended !== undefined || running.addresses.length >= listeners, 15_000);
+  if (ended !== undefined) throw new Error(`exit ${ended.code}: ${ended.err}`);
+  return running;
+}
+
+function launch(args: readonly string[], options: CommandOptions): Running {
+  const { flags = ["-A"], env = {}, cwd = "/" } = options;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", ...flags, MAIN, ...args],
+    clearEnv: true,
+    env: { ...usualEnvironment(), ...env },
+    cwd,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const out = new Stream(child.stdout);
+  const err = new Stream(child.stderr);
+  const ended = Promise.all([child.status, out.ended, err.ended]).then(
+    ([{ code, signal }]): Ended => ({ code, signal, out: out.text, err: err.text }),
+  );
+  const addresses = () =>
+    Array.from(out.text.matchAll(/^portico: listening on (.*)$/gm), ([, address = ""]) => address);
+  return {
+    pid: child.pid,
+    get addresses() {
+      return addresses();
+    },
+    get base() {
+      return addresses()[0] ?? "";
+    },
+    out: () => out.text,
+    err: () => err.text,
+    signal: (name) => child.kill(name),
+    ended,
+    async [Symbol.asyncDispose]() {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // It has ended.
+      }
+      await ended;
+    },
+  };
+}
+
+/** What the runtime itself needs to find its caches and programs. */
+function usualEnvironment(): Record<string, string> {
+  const names = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+/** Gathers the text of a stream. */
+class Stream {
+  text = "";
+  readonly ended: Promise<void>;
+
+  constructor(source: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    this.ended = this.#gather(source);
+  }
+
+  async #gather(source: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    for await (const piece of source.pipeThrough(new TextDecoderStream())) this.text += piece;
+  }
+}
