@@ -55,15 +55,23 @@ function spoolNeeds(who: string, spoolDir: string): Need[] {
 export function flagsLine(needs: readonly Need[]): string {
   const flags = ["--no-prompt"];
   for (const name of ["read", "write", "net", "run", "env", "sys"] as const) {
-    const values = [
-      ...new Set(needs.filter((need) => need.name === name).map(({ value }) => value)),
-    ];
+    const values = valuesOf(name, needs);
     if (values.includes("*")) flags.push(`--allow-${name}`);
     else if (values.length > 0) {
       flags.push(shellWord(`--allow-${name}=${values.map(escaped).join(",")}`));
     }
   }
   return flags.join(" ");
+}
+
+/** What is asked for under one name, each once; without files whose folder is asked for too. */
+function valuesOf(name: Need["name"], needs: readonly Need[]): readonly string[] {
+  const values = new Set(needs.filter((need) => need.name === name).map(({ value }) => value));
+  if (name !== "read" && name !== "write") return [...values];
+  const folders = [...values].map((value) => value.endsWith("/") ? value : `${value}/`);
+  return [...values].filter((value) =>
+    !folders.some((folder) => value !== folder && value.startsWith(folder))
+  );
 }
 
 /** The runtime splits at commas and takes a doubled one for a comma. */

@@ -96,7 +96,13 @@ export class Server {
         scheme: "http",
       });
     const notice = (message: string) => this.#ground.log.notice(message);
-    this.#listeners.push(new Listener(address, handle, notice));
+    try {
+      this.#listeners.push(new Listener(address, handle, notice));
+    } catch (error) {
+      throw new Error(`Cannot listen on ${formatAddress(address)}: ${reasonOf(error)}`, {
+        cause: error,
+      });
+    }
   }
 }
 
@@ -238,4 +244,12 @@ function sleep(ms: number): Promise<void> {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The runtime's words for the usual reasons name neither the address nor what to do. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.AddrInUse) return "another process does";
+  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address";
+  if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
+  return messageOf(error);
 }

@@ -77,7 +77,12 @@ export function complain(line: string): void {
 
 function writeAll(target: { writeSync(bytes: Uint8Array): number }, line: string): void {
   const bytes = UTF8.encode(line + "\n");
-  for (let at = 0; at < bytes.length;) at += target.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) at += target.writeSync(bytes.subarray(at));
+  } catch (error) {
+    // Whoever read has seen enough, as `| head` does.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }
 
 /** Text in a terminal style, plain where colour is unwanted or nobody sees it. */

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { ConfigError } from "../errors.ts";
 import { type Address, parseAddress } from "../fields.ts";
 import type { Kind } from "../handler.ts";
+import { resolvePath } from "../values.ts";
 import {
   type Command,
   complain,
@@ -109,8 +110,12 @@ function invocationOf(
   };
 }
 
+/** A socket's name is relative to the working folder, as all names on a command line. */
 function listenAddress(text: string): Address {
   const address = parseAddress(text);
+  if (address?.transport === "unix") {
+    return { transport: "unix", path: resolvePath(address.path, Deno.cwd()) };
+  }
   if (address !== undefined) return address;
   throw new UsageError(`Cannot read "${text}" as an address: write 127.0.0.1:8080 or unix:/path`);
 }

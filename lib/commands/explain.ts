@@ -13,7 +13,7 @@ import { textOf } from "../protocol/cgi_environ.ts";
 import { createTrust } from "../protocol/forwarding.ts";
 import { receive } from "../receive.ts";
 import { createRouter } from "../router/router.ts";
-import { FAULTY, FINE, type Invocation, loadTable, print, styled, UsageError } from "./command.ts";
+import { FINE, type Invocation, loadTable, print, styled, UsageError } from "./command.ts";
 
 /** What explaining a request came to. */
 interface Verdict {
@@ -37,7 +37,7 @@ export async function explain(invocation: Invocation): Promise<number> {
   const verdict = await judge(table, question, invocation.headers);
   if (invocation.json) print(JSON.stringify(verdict, null, 2));
   else printVerdict(verdict);
-  return verdict.route === undefined ? FAULTY : FINE;
+  return FINE;
 }
 
 interface Asked {
@@ -97,9 +97,12 @@ async function judge(table: Table, asked: Asked, headers: readonly string[]): Pr
 function receiveQuestion(table: Table, { method, url }: Asked, lines: readonly string[]): Exchange {
   const headers = new Headers();
   for (const line of lines) {
-    const colon = line.indexOf(":");
-    if (colon < 1) throw new UsageError(`Cannot read "${line}" as a field: write 'Name: value'`);
-    headers.append(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
+    const [, name = "", value = ""] = /^([^:]+):(.*)$/.exec(line) ?? [];
+    try {
+      headers.append(name, value);
+    } catch {
+      throw new UsageError(`Cannot read "${line}" as a field: write 'Name: value'`);
+    }
   }
   const [own] = table.server.listen;
   const port = own?.transport === "tcp" ? own.port : 0;

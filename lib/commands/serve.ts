@@ -35,10 +35,12 @@ export async function serve(invocation: Invocation): Promise<number> {
   const log = new Log(table.server.accessLog);
   const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares() };
   containRejections(log);
+  // From here on: a signal in the midst of starting must not leave behind what was started.
+  const stopping = stopSignal();
   const server = await start(table, listen, ground);
   if (server === undefined) return FAULTY;
   for (const address of server.addresses) print(`portico: listening on ${address}`);
-  await untilStopped(invocation, server, log);
+  await untilStopped(invocation, server, { log, stopping });
   return FINE;
 }
 
@@ -69,18 +71,30 @@ function containRejections(log: Log): void {
   });
 }
 
+/** Resolves at the first signal that asks for an end. Further ones change nothing: the drain has its limit. */
+function stopSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, resolve);
+  return promise;
+}
+
+interface Life {
+  readonly log: Log;
+  readonly stopping: Promise<void>;
+}
+
 /** Resolves when a signal has ended the server; SIGHUP and changes to the file reload it meanwhile. */
-async function untilStopped(invocation: Invocation, server: Server, log: Log): Promise<void> {
-  const reload = once(() => reloadTable(invocation, server, log));
+async function untilStopped(invocation: Invocation, server: Server, life: Life): Promise<void> {
+  let over = false;
+  const reload = once(async () => {
+    if (!over) await reloadTable(invocation, server, life.log);
+  });
   const watching = invocation.watch ? watchFile(configPath(invocation), reload) : undefined;
-  const stop = Promise.withResolvers<void>();
   Deno.addSignalListener("SIGHUP", reload);
-  for (const name of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(name, stop.resolve);
-  await stop.promise;
+  await life.stopping;
+  over = true;
   clearInterval(watching);
-  Deno.removeSignalListener("SIGHUP", reload);
   await server.stop();
-  for (const name of ["SIGTERM", "SIGINT"] as const) Deno.removeSignalListener(name, stop.resolve);
 }
 
 /** Puts the file's new table in place; a faulty one changes nothing and says why. */

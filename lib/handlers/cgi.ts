@@ -130,7 +130,6 @@ function isName(account: string | number | undefined): boolean {
 
 async function explain(options: Options, question: Question): Promise<Explanation> {
   const { place, exchange, mount } = question;
-  const programs = new Programs(options, place);
   const facts = (call: Call, length: number | undefined): EnvironFacts => ({
     scriptName: call.scriptName,
     pathInfo: call.pathInfo,
@@ -138,20 +137,28 @@ async function explain(options: Options, question: Question): Promise<Explanatio
     contentLength: length,
   });
   try {
+    const programs = new Programs(options, place);
     const call = programs.find(treePath(question.route, mount), exchange, mount);
     const environ = collectEnviron(programs.plan, exchange, facts(call, undefined));
     return await Promise.resolve({
       target: [call.program, ...call.args].join(" "),
       scriptName: call.scriptName,
       pathInfo: call.pathInfo,
-      environ: { PATH: DEFAULT_PATH, ...environ },
+      environ: { PATH: DEFAULT_PATH, ...passed(options, bytesOf), ...environ },
       notes: [],
     });
   } catch (error) {
-    if (!(error instanceof GatewayError)) throw error;
-    const note = `would answer ${error.status}: ${error.message}`;
-    return { target: programs.where, ...mount, environ: {}, notes: [note] };
+    const target = resolvePath(options.script ?? options.root ?? "", place.folder);
+    return { target, ...mount, environ: {}, notes: [noteOf(error)] };
   }
+}
+
+function noteOf(error: unknown): string {
+  if (error instanceof GatewayError) return `would answer ${error.status}: ${error.message}`;
+  if (error instanceof Deno.errors.NotFound) {
+    return "the folder does not exist: serve will not start";
+  }
+  throw error;
 }
 
 /** What to run for a request. */
@@ -168,7 +175,6 @@ interface Call {
 /** Finds the program for a request: the one of the route, or the one that its path names. */
 class Programs {
   readonly plan: EnvironPlan;
-  readonly where: string;
   readonly #options: Options;
   readonly #folder: string;
   readonly #script: string | undefined;
@@ -182,7 +188,6 @@ class Programs {
     this.#script = options.script === undefined
       ? undefined
       : resolveProgram(options.script, place.folder);
-    this.where = root ?? this.#script ?? "";
     this.#tree = root === undefined ? undefined : new ScriptTree(root);
     this.#interpreters = Object.entries(options.interpreters ?? {}).map(
       ([suffix, [program = "", ...args]]) =>
@@ -283,13 +288,19 @@ class CgiService implements Service {
 
 /** What is the same for every run: PATH, what is passed on, the plan's constants. */
 function baseEnviron(options: Options, plan: EnvironPlan): Record<string, string> {
-  const base: Record<string, string> = { PATH: DEFAULT_PATH };
-  for (const name of options.passEnv ?? []) {
-    const value = Deno.env.get(name);
-    if (value !== undefined) base[name] = value;
-  }
+  const base: Record<string, string> = { PATH: DEFAULT_PATH, ...passed(options, String) };
   for (const [name, value] of plan.constants) base[name] = textOf(value);
   return base;
+}
+
+/** What the program receives of the gateway's own environment (`passEnv`), in the form that is wanted. */
+function passed(options: Options, form: (value: string) => string): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const name of options.passEnv ?? []) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) variables[name] = form(value);
+  }
+  return variables;
 }
 
 function idsOf({ user, group }: Options): { readonly uid?: number; readonly gid?: number } {

@@ -53,13 +53,14 @@ const NOTHING = new Uint8Array(0);
  * @throws {ProtocolError} when the reply breaks FastCGI's or RFC 3875's rules before its head is whole.
  */
 export async function converse(pool: FcgiPool, request: FcgiRequest): Promise<Outcome> {
-  const acquired = pool.acquire();
+  const { lifeline } = request.exchange;
+  const acquired = pool.acquire(lifeline);
   let connection = acquired instanceof Promise ? await acquired : acquired;
   for (;;) {
     const outcome = await new Conversation(pool, connection, request).open();
     if (outcome !== undefined) return outcome;
     // The application had closed the kept connection before it saw the request.
-    connection = await pool.fresh();
+    connection = await pool.fresh(lifeline);
   }
 }
 
@@ -73,6 +74,8 @@ class Conversation implements ByteSource {
   #heard = false;
   #stdoutEnded = false;
   #ended = false;
+  /** Something came behind the end: whose, nobody knows. */
+  #spoilt = false;
   #fed = true;
   #released = false;
   /** A piece of body that came with the head. */
@@ -239,6 +242,10 @@ class Conversation implements ByteSource {
 
   /** Acts on a record; gives the content of STDOUT. */
   #take(record: FcgiRecord): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#ended) {
+      this.#spoilt = true;
+      return undefined;
+    }
     if ("id" in record && record.id !== REQUEST_ID) {
       this.#notice(`${this.#where} sent a ${record.type} record for request ${record.id}: skipped`);
       return undefined;
@@ -246,7 +253,7 @@ class Conversation implements ByteSource {
     switch (record.type) {
       case "stdout":
         if (record.content.length === 0) this.#stdoutEnded = true;
-        return record.content.length === 0 || this.#ended ? undefined : record.content;
+        return record.content.length === 0 ? undefined : record.content;
       case "stderr":
         this.#stderr ??= new ProgramLog(this.#request.log, this.#request.exchange.id);
         this.#stderr.push(record.content);
@@ -340,7 +347,7 @@ class Conversation implements ByteSource {
     this.#request.body?.close();
     this.#stderr?.end();
     const { decoder } = this.#connection;
-    const clean = complete && this.#fed && decoder.drained && decoder.atBorder;
+    const clean = complete && this.#fed && !this.#spoilt && decoder.drained && decoder.atBorder;
     this.#pool.release(this.#connection, clean);
   }
 

@@ -7,6 +7,7 @@
  */
 import { GatewayError } from "../errors.ts";
 import type { Address } from "../fields.ts";
+import type { Lifeline } from "../lifeline.ts";
 import { dial } from "./dial.ts";
 import { FcgiConnection } from "./fastcgi_connection.ts";
 import { overCapacity } from "./slots.ts";
@@ -50,6 +51,9 @@ interface Resting {
 }
 
 interface Waiter {
+  readonly lifeline: Lifeline;
+  /** It is out of the queue, for whatever reason. */
+  called(): void;
   resolve(connection: FcgiConnection): void;
   reject(error: Error): void;
 }
@@ -78,16 +82,18 @@ export class FcgiPool implements AsyncDisposable {
 
   /**
    * A connection for one request, at rest or fresh.
-   * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}.
+   * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}; or the lifeline's
+   * reason.
    */
-  acquire(): FcgiConnection | Promise<FcgiConnection> {
-    return this.#rested() ?? this.fresh();
+  acquire(lifeline: Lifeline): FcgiConnection | Promise<FcgiConnection> {
+    lifeline.throwIfCut();
+    return this.#rested() ?? this.fresh(lifeline);
   }
 
   /** A fresh connection, for a request that found its kept one stale. */
-  fresh(): Promise<FcgiConnection> {
+  fresh(lifeline: Lifeline): Promise<FcgiConnection> {
     const site = this.#roomiest();
-    return site === undefined ? this.#wait() : this.#open(site);
+    return site === undefined ? this.#wait(lifeline) : this.#openFor(lifeline, site);
   }
 
   /** Gives a connection back after its request. `reusable`: both sides are at a record border. */
@@ -97,7 +103,7 @@ export class FcgiPool implements AsyncDisposable {
     connection.served++;
     const keep = reusable && this.#options.keepAlive && !this.#closed && !connection.closed;
     if (!keep || this.#someoneUnaccepted()) return this.#retire(connection);
-    const waiter = this.#queue.shift();
+    const waiter = this.#nextWaiter();
     if (waiter !== undefined) {
       this.#busy.add(connection);
       return waiter.resolve(connection);
@@ -115,7 +121,7 @@ export class FcgiPool implements AsyncDisposable {
     clearTimeout(this.#yielding);
     for (const { connection } of this.#resting.splice(0)) this.#retire(connection);
     for (const connection of this.#busy) connection.close();
-    for (const waiter of this.#queue.splice(0)) {
+    for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) {
       waiter.reject(new GatewayError(503, "shutting-down", "The server stops"));
     }
     await Promise.resolve();
@@ -136,6 +142,22 @@ export class FcgiPool implements AsyncDisposable {
       if (site.open < site.max && (best === undefined || load(site) < load(best))) best = site;
     }
     return best;
+  }
+
+  /** Opens a connection for a request; if that ends first, the connection is there for the next. */
+  #openFor(lifeline: Lifeline, site: Site): Promise<FcgiConnection> {
+    const { promise, resolve, reject } = Promise.withResolvers<FcgiConnection>();
+    let left = false;
+    const leave = (reason: Error) => {
+      left = true;
+      reject(reason);
+    };
+    lifeline.onCut(leave);
+    this.#open(site).finally(() => lifeline.forget(leave)).then(
+      (connection) => left ? this.release(connection, true) : resolve(connection),
+      reject,
+    );
+    return promise;
   }
 
   /** Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve. */
@@ -193,28 +215,36 @@ export class FcgiPool implements AsyncDisposable {
     };
   }
 
-  #wait(): Promise<FcgiConnection> {
+  #wait(lifeline: Lifeline): Promise<FcgiConnection> {
     const { queue, queueTimeoutMs } = this.#options;
     if (this.#queue.length >= queue) {
       return Promise.reject(overCapacity("queue-full", `${queue} requests wait already`));
     }
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#queue.splice(this.#queue.indexOf(waiter), 1);
-        reject(overCapacity("queue-timeout", `No connection was free within ${queueTimeoutMs} ms`));
-      }, queueTimeoutMs);
-      const waiter: Waiter = {
-        resolve: (connection) => {
-          clearTimeout(timer);
-          resolve(connection);
-        },
-        reject: (error) => {
-          clearTimeout(timer);
-          reject(error);
-        },
-      };
-      this.#queue.push(waiter);
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<FcgiConnection>();
+    const leave = (reason: Error) => {
+      this.#queue.splice(this.#queue.indexOf(waiter), 1);
+      waiter.called();
+      reject(reason);
+    };
+    const timer = setTimeout(
+      () => leave(overCapacity("queue-timeout", `No connection free within ${queueTimeoutMs} ms`)),
+      queueTimeoutMs,
+    );
+    const called = () => {
+      clearTimeout(timer);
+      lifeline.forget(leave);
+    };
+    const waiter: Waiter = { lifeline, called, resolve, reject };
+    this.#queue.push(waiter);
+    lifeline.onCut(leave);
+    return promise;
+  }
+
+  /** Takes whoever waits longest out of the queue. */
+  #nextWaiter(): Waiter | undefined {
+    const waiter = this.#queue.shift();
+    waiter?.called();
+    return waiter;
   }
 
   #someoneUnaccepted(): boolean {
@@ -243,8 +273,9 @@ export class FcgiPool implements AsyncDisposable {
   /** A connection to `site` is no more: whoever waits may open another. */
   #leave(site: Site): void {
     site.open--;
-    const waiter = this.#closed ? undefined : this.#queue.shift();
-    if (waiter !== undefined) this.#open(site).then(waiter.resolve, waiter.reject);
+    const waiter = this.#closed ? undefined : this.#nextWaiter();
+    if (waiter === undefined) return;
+    this.#openFor(waiter.lifeline, site).then(waiter.resolve, waiter.reject);
   }
 
   #reap(): void {

@@ -28,7 +28,7 @@ export interface ProcessOptions {
 
 const SOCKET = "{socket}";
 const POLL_MS = 10;
-const FIRST_BACKOFF_MS = 100;
+const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 30_000;
 /** A process that lived this long did not fail at starting. */
 const STEADY_MS = 10_000;
@@ -89,13 +89,13 @@ class Worker {
   }
 
   async #start(): Promise<void> {
-    // Left behind by a gateway that was killed: the run folder is ours alone (run_dir.ts).
-    await Deno.remove(this.socket).catch(() => {});
+    await this.#clearPlace();
     const started = this.#spawn();
     try {
       await this.#ready(started);
     } catch (error) {
       this.#stopping = true;
+      await this.#terminate(started.child);
       await this.#end(started);
       throw error;
     }
@@ -108,6 +108,11 @@ class Worker {
     if (this.#child !== undefined) await this.#terminate(this.#child);
     await this.#starting.catch(() => {});
     await this.#life;
+    await this.#clearPlace();
+  }
+
+  /** A socket outlives who listened on it and is in the next one's way; the run folder is ours alone. */
+  async #clearPlace(): Promise<void> {
     await Deno.remove(this.socket).catch(() => {});
   }
 
@@ -138,7 +143,7 @@ class Worker {
     const deadline = performance.now() + this.#options.startTimeoutMs;
     while (!await accepts(this.socket)) {
       if (exited !== undefined) {
-        await started.drained;
+        await this.#end(started);
         const said = started.output.excerpt.trim();
         throw new Error(
           `${this.#name} ${exitText(exited)} before it was ready${said && `: ${said}`}`,
@@ -164,6 +169,9 @@ class Worker {
         if (status.success || performance.now() - current.at > STEADY_MS) {
           backoff = FIRST_BACKOFF_MS;
         }
+        // A terminal's Ctrl-C reaches the programs before our own stop does: that is no failure.
+        await this.#sleep(FIRST_BACKOFF_MS);
+        if (this.#stopping) return;
         this.#options.log.notice(
           `${this.#name} (pid ${current.child.pid}) ${exitText(status)}: ` +
             `starting it again in ${backoff} ms`,
@@ -171,6 +179,7 @@ class Worker {
       }
       await this.#sleep(backoff);
       backoff = Math.min(backoff * 2, MAX_BACKOFF_MS);
+      await this.#clearPlace();
       if (this.#stopping) return;
       try {
         current = this.#spawn();

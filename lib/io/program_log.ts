@@ -1,11 +1,14 @@
 /**
  * Turns what a program writes to its error stream into log lines that cannot flood: capped in length,
- * and in number per request. What is left out is counted and said.
+ * and in number for a time. What is left out is counted and said.
  */
 import type { ServiceLog } from "../handler.ts";
 
+/** Bytes. */
 const MAX_LINE = 2048;
+/** Lines within a window. */
 const MAX_LINES = 200;
+const WINDOW_MS = 10_000;
 const NEWLINE = 10;
 
 /** Collects the error stream of one request (or, with an id of its own, of one process). */
@@ -13,8 +16,11 @@ export class ProgramLog {
   readonly #log: ServiceLog;
   readonly #id: string;
   readonly #decoder = new TextDecoder();
-  #line = "";
+  /** The beginning of the unfinished line, and the length of all of it. */
+  readonly #line = new Uint8Array(MAX_LINE);
+  #length = 0;
   #lines = 0;
+  #windowStart = performance.now();
   #dropped = 0;
   /** The first lines, for error pages under `server.dev`. */
   #excerpt = "";
@@ -25,7 +31,7 @@ export class ProgramLog {
   }
 
   get excerpt(): string {
-    return this.#excerpt + this.#line;
+    return this.#excerpt + this.#text;
   }
 
   push(chunk: Uint8Array): void {
@@ -40,28 +46,41 @@ export class ProgramLog {
 
   /** Writes an unfinished last line and the count of what was left out. */
   end(): void {
-    if (this.#line !== "") this.#endLine();
-    if (this.#dropped > 0) {
-      this.#log.program(this.#id, `… ${this.#dropped} more lines left out`);
-      this.#dropped = 0;
-    }
+    if (this.#length > 0) this.#endLine();
+    this.#tellDropped();
   }
 
   #append(bytes: Uint8Array): void {
-    const room = MAX_LINE - this.#line.length;
-    if (room <= 0 || bytes.length === 0) return;
-    this.#line += this.#decoder.decode(bytes.subarray(0, room));
-    if (bytes.length > room) this.#line += "…";
+    const room = MAX_LINE - this.#length;
+    if (room > 0) this.#line.set(bytes.subarray(0, room), this.#length);
+    this.#length += bytes.length;
+  }
+
+  /** Decoded as a whole: a character may come in two pieces. */
+  get #text(): string {
+    const kept = this.#decoder.decode(this.#line.subarray(0, this.#length));
+    return this.#length > MAX_LINE ? `${kept}…` : kept;
   }
 
   #endLine(): void {
-    const line = this.#line;
-    this.#line = "";
+    const line = this.#text;
+    this.#length = 0;
+    const now = performance.now();
+    if (now - this.#windowStart > WINDOW_MS) {
+      this.#tellDropped();
+      this.#windowStart = now;
+      this.#lines = 0;
+    }
     if (this.#lines++ >= MAX_LINES) {
       this.#dropped++;
       return;
     }
     if (this.#excerpt.length < MAX_LINE) this.#excerpt += line + "\n";
     this.#log.program(this.#id, line.replace(/\r$/, ""));
+  }
+
+  #tellDropped(): void {
+    if (this.#dropped > 0) this.#log.program(this.#id, `… ${this.#dropped} more lines left out`);
+    this.#dropped = 0;
   }
 }

@@ -11,7 +11,6 @@ export class Spool {
   #used = 0;
   readonly #folder: string;
   readonly #quota: number;
-  #folderMade: Promise<void> | undefined;
 
   /** @param quota Bytes that all files together may hold. */
   constructor(folder: string, quota: number) {
@@ -25,13 +24,23 @@ export class Spool {
   }
 
   async create(): Promise<SpoolFile> {
-    this.#folderMade ??= Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    await this.#folderMade;
     const name = `${this.#folder}/${crypto.randomUUID()}`;
-    // O_EXCL: a name planted by somebody else is refused, not followed.
-    const file = await Deno.open(name, { createNew: true, read: true, write: true, mode: 0o600 });
+    const file = await this.#open(name);
     await Deno.remove(name);
     return new SpoolFile(file, this);
+  }
+
+  async #open(name: string): Promise<Deno.FsFile> {
+    // O_EXCL: a name planted by somebody else is refused, not followed.
+    const options = { createNew: true, read: true, write: true, mode: 0o600 };
+    try {
+      return await Deno.open(name, options);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      // The first of all, or the folder was swept away as temporary files are.
+      await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      return await Deno.open(name, options);
+    }
   }
 
   /** @throws {GatewayError} 503 `spool-full`. */

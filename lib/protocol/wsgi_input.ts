@@ -11,11 +11,12 @@ import type { InputStream } from "./wsgi.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 const LINE_FEED = 10;
+const NOTHING = new Uint8Array();
 
 export class BodyInput implements InputStream {
   readonly #body: SizedBody | null;
   /** What is left of the last piece. */
-  #rest: Uint8Array = new Uint8Array();
+  #rest: Uint8Array = NOTHING;
   #ended: boolean;
   #busy = false;
 

@@ -50,7 +50,8 @@ export class ResultReader {
   constructor(result: unknown, report: Report) {
     this.#report = report;
     this.#result = checkedResult(result);
-    if (isAsyncIterable(result)) this.#async = result[Symbol.asyncIterator]();
+    if (result instanceof ReadableStream) this.#async = iterateStream(result);
+    else if (isAsyncIterable(result)) this.#async = result[Symbol.asyncIterator]();
     else if (isIterable(result)) this.#sync = result[Symbol.iterator]();
   }
 
@@ -119,6 +120,21 @@ export class ResultReader {
     }
     await closeResult(this.#result, this.#report);
   }
+}
+
+/** A stream's own iterator would only be cancelled after its next piece, which may never come. */
+function iterateStream(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
+  const reader = stream.getReader();
+  return {
+    async next() {
+      const { done, value } = await reader.read();
+      return { done, value };
+    },
+    async return() {
+      await reader.cancel();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 function checkedResult(result: unknown): object {

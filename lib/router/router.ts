@@ -9,7 +9,7 @@ import type { ByteString, Mount } from "../exchange.ts";
 import { createEntries, type RouteKey, takesHost } from "./entry.ts";
 import { mountAt } from "./mount.ts";
 import { type Search, searchRoot } from "./search.ts";
-import { buildTable, indexOf, methodsOf, rootsFor, shapeOf, type Table } from "./table.ts";
+import { buildTable, methodsOf, rootsFor, routeOf, shapeOf, type Table } from "./table.ts";
 
 export type { RouteKey } from "./entry.ts";
 
@@ -50,7 +50,7 @@ export function createRouter(routes: readonly RouteKey[]): Router {
 }
 
 function found(table: Table, rank: number, path: ByteString): Match {
-  return { type: "found", index: indexOf(table, rank), mount: mountAt(shapeOf(table, rank), path) };
+  return { type: "found", index: routeOf(table, rank), mount: mountAt(shapeOf(table, rank), path) };
 }
 
 function wrongMethod(table: Table, missed: readonly number[]): Match {

@@ -11,7 +11,7 @@ import { accepts, createEntries, type Entry, onlyPath, type RouteKey } from "./e
 import type { Outline } from "./outline.ts";
 import { type Affix, verify } from "./shape.ts";
 import { buildTable, nextOf, rankOf, rootsFor, type Table } from "./table.ts";
-import { ENDS, findChild, getField, NONE, RESTS, SOME } from "./trie.ts";
+import { ENDS, findChild, getField, NONE, RESTS, SOME, type Trie } from "./trie.ts";
 
 /** A route that can never match. */
 export interface Shadowed {
@@ -25,10 +25,10 @@ export function findShadowed(routes: readonly RouteKey[]): readonly Shadowed[] {
   const entries = createEntries(routes);
   const table = buildTable(entries);
   const takers = new Map<number, readonly number[] | undefined>();
-  for (const entry of entries) {
+  for (const [rank, entry] of entries.entries()) {
     // A route with optional parts is shadowed if all its variants are.
     const before = takers.has(entry.index) ? takers.get(entry.index) : [];
-    const taken = before && findTakers(entry, coversOf(table, entries, entry));
+    const taken = before && findTakers(entry, findCovers(table, entries, rank));
     takers.set(entry.index, taken && [...before, ...taken]);
   }
   return [...takers].flatMap(([index, by]) =>
@@ -36,47 +36,44 @@ export function findShadowed(routes: readonly RouteKey[]): readonly Shadowed[] {
   );
 }
 
-/** The earlier routes, in file order, that have every host and path of this entry. */
-function coversOf(table: Table, entries: readonly Entry[], entry: Entry): readonly Entry[] {
+/** The entries of earlier routes, in file order, that have every host and path of this one. */
+function findCovers(table: Table, entries: readonly Entry[], rank: number): readonly Entry[] {
+  const entry = entries[rank];
+  if (entry === undefined) return [];
   const roots = entry.host === undefined ? [table.any] : rootsFor(table, entry.host);
-  const ranks = roots.flatMap((root) => widerRanks(table, root, entry.outline));
-  return ranks.sort((a, b) => a - b).flatMap((rank) => {
-    const other = entries[rank];
-    return other !== undefined && other.index < entry.index && covers(other, entry) ? other : [];
-  });
+  const lists = roots.flatMap((root) => widerLists(table.trie, root, entry.outline));
+  const ranks = lists.flatMap((list) => ranksIn(table, list, rank)).sort((a, b) => a - b);
+  const others = ranks.map((other) => entries[other]).filter((other) => other !== undefined);
+  return others.filter((other) => other.index < entry.index && covers(other, entry));
 }
 
-/** The ranks whose outline is the same or wider. */
-function widerRanks(table: Table, root: number, outline: Outline): readonly number[] {
-  const { trie } = table;
-  const { segments, closed } = outline;
+/** The lists of those entries whose outline is the same or wider. */
+function widerLists(trie: Trie, root: number, outline: Outline): readonly number[] {
   const path = onlyPath(outline);
   const fixed = path === undefined ? NONE : findChild(trie, root, path);
-  const found = fixed === NONE ? [] : ranksIn(table, getField(trie, fixed, ENDS));
+  const lists = [getField(trie, fixed, ENDS), getField(trie, root, RESTS)];
   let nodes: readonly number[] = [root];
-  for (const segment of [...segments, null]) {
-    found.push(...nodes.flatMap((node) => ranksIn(table, getField(trie, node, RESTS))));
-    if (segment === null) break;
-    nodes = nodes.flatMap((node) => widerSteps(table, node, segment));
+  for (const segment of outline.segments) {
+    nodes = nodes.flatMap((node) => widerSteps(trie, node, segment));
+    lists.push(...nodes.map((node) => getField(trie, node, RESTS)));
   }
-  return closed
-    ? found.concat(nodes.flatMap((node) => ranksIn(table, getField(trie, node, ENDS))))
-    : found;
+  if (outline.closed) lists.push(...nodes.map((node) => getField(trie, node, ENDS)));
+  return lists;
 }
 
-function widerSteps(
-  { trie }: Table,
-  node: number,
-  segment: ByteString | undefined,
-): readonly number[] {
+function widerSteps(trie: Trie, node: number, segment: ByteString | undefined): readonly number[] {
   const literal = segment === undefined ? NONE : findChild(trie, node, segment);
   const some = segment === "" ? NONE : getField(trie, node, SOME);
   return [literal, some].filter((step) => step !== NONE);
 }
 
-function ranksIn(table: Table, list: number): number[] {
+/** The ranks below `bound` of a list, which is in their order. */
+function ranksIn(table: Table, list: number, bound: number): readonly number[] {
   const ranks: number[] = [];
-  for (let link = list; link !== 0; link = nextOf(table, rankOf(link))) ranks.push(rankOf(link));
+  let link = list;
+  for (; link !== 0 && rankOf(link) < bound; link = nextOf(table, rankOf(link))) {
+    ranks.push(rankOf(link));
+  }
   return ranks;
 }
 

@@ -39,7 +39,7 @@ export interface Table {
 
 // The numbers of a link's record. NEXT is a link: 0 for the end of a list, n for rank n - 1.
 const NEXT = 0;
-const INDEX = 1;
+const ROUTE = 1;
 const SHAPE = 2;
 const METHODS = 3;
 const FIELDS = 4;
@@ -56,7 +56,7 @@ export function buildTable(entries: readonly Entry[]): Table {
     const node = addPlace(draft, addRoot(draft, roots, entry.host), entry, rank);
     const list = entry.outline.closed ? ENDS : RESTS;
     links[rank * FIELDS + NEXT] = getField(draft, node, list);
-    links[rank * FIELDS + INDEX] = entry.index;
+    links[rank * FIELDS + ROUTE] = entry.index;
     links[rank * FIELDS + SHAPE] = shapes.numbers[rank] ?? 0;
     links[rank * FIELDS + METHODS] = methods.numbers[rank] ?? 0;
     setField(draft, node, list, rank + 1);
@@ -144,8 +144,8 @@ export function nextOf({ links }: Table, rank: number): number {
 }
 
 /** The index of the route. */
-export function indexOf({ links }: Table, rank: number): number {
-  return links[rank * FIELDS + INDEX] ?? 0;
+export function routeOf({ links }: Table, rank: number): number {
+  return links[rank * FIELDS + ROUTE] ?? 0;
 }
 
 export function methodsOf({ links, methods }: Table, rank: number): Methods {

@@ -23,14 +23,13 @@ async function answer(call: FcgiCall): Promise<void> {
 
 function renderPage(params: ReadonlyMap<string, ByteString>, bodySize: number, nth: number) {
   const { pid } = Deno;
-  const requests = nth === 1 ? "1 request" : `${nth} requests`;
   return renderDocument({
     title: "A FastCGI responder",
     header: html`
       ${brand("A FastCGI responder")}
       <p class="lede">
-        Process ${pid} was started with the server and has answered ${requests} by now, this one with a body
-        of ${bodySize} bytes.
+        Process ${pid} was started with the server. This is its request number ${nth}, with a body of
+        ${bodySize} bytes.
       </p>
     `,
     main: html`

@@ -47,8 +47,7 @@ function routeSection(routes: readonly RouteView[], here: string): Markup {
     <section aria-labelledby="routes">
       <h2 id="routes">The routes</h2>
       <p>
-        In the order of <code>routes.yaml</code>: the first that matches a path answers it. Follow a link to
-        see it at work.
+        Tried in the order of <code>routes.yaml</code>: the first that matches a path answers it.
       </p>
       <div class="card">
         <table class="routes" role="table">
@@ -98,9 +97,8 @@ function streamSection(stream: string): Markup {
     <section aria-labelledby="stream">
       <h2 id="stream">A stream</h2>
       <p>
-        An answer without an end: each tick leaves the server as it is made, and the work behind it stops
-        when you leave. These are server-sent events from <code>${stream}</code>; the same goes as
-        <a href="${stream}?plain">plain text</a>.
+        An answer without an end: each tick leaves the server as it is made, and they stop when you leave.
+        It comes as server-sent events, and as <a href="${stream}?plain">plain text</a>.
       </p>
       <p class="ticker card" role="timer" data-stream="${stream}" hidden>
         <span class="count" data-count>0</span>

@@ -74,7 +74,11 @@ export class Connection implements Outlet {
   /** Closes the connection, after the request under way if there is one. */
   retire(): void {
     this.#retired = true;
-    if (this.#call === undefined) this.close();
+    // In turn: what was written last is still to go out.
+    this.#inTurn(() => {
+      if (this.#call === undefined) this.close();
+      return Promise.resolve();
+    });
   }
 
   close(): void {

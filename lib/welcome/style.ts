@@ -42,7 +42,7 @@ section { margin-top: 3.5rem; }
 a { color: var(--accent); text-underline-offset: 0.2em; text-decoration-thickness: 1px; }
 a:hover { text-decoration-thickness: 2px; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; border-radius: 2px; }
-code, pre, .mono { font-family: var(--mono); font-size: 0.875em; font-variant-ligatures: none; }
+code { font-family: var(--mono); font-size: 0.875em; font-variant-ligatures: none; }
 .soft { color: var(--soft); }
 .lede { margin: 0.75rem 0 0; max-width: 34em; font-size: 1.2rem; line-height: 1.5; }
 .lede + p { margin-top: 0.75rem; max-width: 43em; }
@@ -63,7 +63,7 @@ tbody:first-child tr:first-child > * { border-top: 0; }
 .what { display: block; }
 .target {
   display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
-  font: 0.8125rem/1.5 var(--mono); color: var(--soft); word-break: break-all;
+  font: 0.8125rem/1.5 var(--mono); color: var(--soft); line-break: anywhere;
 }
 
 .ticker { display: flex; align-items: baseline; gap: 0.25rem 1rem; flex-wrap: wrap; }
@@ -89,7 +89,7 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   h1 { font-size: 2.125rem; }
   section { margin-top: 2.75rem; }
   .lede { font-size: 1.1rem; }
-  iframe { height: 8rem; }
+  iframe { height: 9.5rem; }
   .environ dl > div { display: block; padding: 0.3rem 0; }
   .routes, .routes tbody { display: block; }
   .routes thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }

@@ -38,7 +38,7 @@ const FRAME: Format = {
 <style>${STYLE}
 body { padding: 1.25rem 1.5rem; background: var(--card); }
 p { margin: 0; }
-p:has(+ p) { display: none; }
+.ticker:has(+ .ticker) { display: none; }
 </style>
 `,
   tick: (count, time) =>

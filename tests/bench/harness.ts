@@ -254,13 +254,17 @@ export function launch(program: string, args: readonly string[], cwd?: string): 
     ...(cwd === undefined ? {} : { cwd }),
     stdin: "null",
     stdout: "null",
-    stderr: "inherit",
+    // Not inherited: whoever reads our output would wait for every process of every peer.
+    stderr: "null",
   }).spawn();
   const stop = async () => {
-    try {
-      child.kill("SIGTERM");
-    } catch {
-      // Gone already.
+    // Some masters leave their workers behind.
+    for (const pid of processTree(child.pid).reverse()) {
+      try {
+        Deno.kill(pid, "SIGTERM");
+      } catch {
+        // Gone already.
+      }
     }
     await child.status;
   };

@@ -4,7 +4,7 @@ import { eventually } from "./gateway.ts";
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
 export interface CommandOptions {
-  /** Flags of the runtime; all permissions unless given. */
+  /** Flags of the runtime, exactly; all permissions unless given. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -53,9 +53,9 @@ export async function startPortico(
 }
 
 function launch(args: readonly string[], options: CommandOptions): Running {
-  const { flags = ["-A"], env = {}, cwd = "/" } = options;
+  const { flags = ["--no-prompt", "-A"], env = {}, cwd = "/" } = options;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...flags, MAIN, ...args],
+    args: ["run", ...flags, MAIN, ...args],
     clearEnv: true,
     env: { ...usualEnvironment(), ...env },
     cwd,
@@ -93,13 +93,10 @@ function launch(args: readonly string[], options: CommandOptions): Running {
   };
 }
 
-/** What the runtime itself needs to find its caches and programs. */
-function usualEnvironment(): Record<string, string> {
-  const names = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"];
-  return Object.fromEntries(names.flatMap((name) => {
-    const value = Deno.env.get(name);
-    return value === undefined ? [] : [[name, value]];
-  }));
+/** The environment of a user without any wish for or against colour. */
+export function usualEnvironment(): Record<string, string> {
+  const { NO_COLOR: _no, FORCE_COLOR: _force, ...rest } = Deno.env.toObject();
+  return rest;
 }
 
 /** Gathers the text of a stream. */

@@ -130,8 +130,12 @@ async function* recordsOf(socket: Deno.Conn): AsyncGenerator<FcgiRecord, void, u
 
 function wireOf(socket: Deno.Conn, closed: Promise<readonly string[]>): Wire {
   const write = async (...pieces: readonly Bytes[]) => {
-    for (const bytes of pieces) {
-      for (let at = 0; at < bytes.length;) at += await socket.write(bytes.subarray(at));
+    try {
+      for (const bytes of pieces) {
+        for (let at = 0; at < bytes.length;) at += await socket.write(bytes.subarray(at));
+      }
+    } catch {
+      // The gateway has closed the connection, or the test has ended.
     }
   };
   return {
