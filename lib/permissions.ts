@@ -58,7 +58,7 @@ export function flagsLine(needs: readonly Need[]): string {
     const values = valuesOf(name, needs);
     if (values.includes("*")) flags.push(`--allow-${name}`);
     else if (values.length > 0) {
-      flags.push(shellWord(`--allow-${name}=${values.map(escaped).join(",")}`));
+      flags.push(shellWord(`--allow-${name}=${values.join(",")}`));
     }
   }
   return flags.join(" ");
@@ -66,7 +66,7 @@ export function flagsLine(needs: readonly Need[]): string {
 
 /** What is asked for under one name, each once; without files whose folder is asked for too. */
 function valuesOf(name: Need["name"], needs: readonly Need[]): readonly string[] {
-  const values = new Set(needs.filter((need) => need.name === name).map(({ value }) => value));
+  const values = new Set(needs.filter((need) => need.name === name).map(expressible));
   if (name !== "read" && name !== "write") return [...values];
   const folders = [...values].map((value) => value.endsWith("/") ? value : `${value}/`);
   return [...values].filter((value) =>
@@ -74,9 +74,15 @@ function valuesOf(name: Need["name"], needs: readonly Need[]): readonly string[]
   );
 }
 
-/** The runtime splits at commas and takes a doubled one for a comma. */
-function escaped(value: string): string {
-  return value.replaceAll(",", ",,");
+/**
+ * The least that a flag can say of a need. The runtime splits at commas and knows no way to escape them,
+ * so a name that holds one is asked for by the nearest folder without, or with all others of its sort.
+ */
+export function expressible({ name, value }: Permission): string {
+  const comma = value.indexOf(",");
+  if (comma < 0) return value;
+  if (name !== "read" && name !== "write") return "*";
+  return value.slice(0, value.lastIndexOf("/", comma)) || "/";
 }
 
 function shellWord(word: string): string {

@@ -352,7 +352,10 @@ Deno.test("the drain has an end: what runs on then is cut", async () => {
   const routes = "  - {path: /, cgi: ./hang.sh}";
   const file = await writeTable(folder.path, routes, "  drainTimeout: 300ms");
   await using running = await startPortico(["-c", file]);
-  const hanging = fetch(running.base).then((response) => response.status, () => 0);
+  const hanging = fetch(running.base).then(async (response) => {
+    await response.body?.cancel();
+    return response.status;
+  }, () => 0);
   await eventually(() => Deno.stat(`${folder.path}/started`).then(() => true, () => false));
   const start = performance.now();
   running.signal("SIGTERM");

@@ -1,12 +1,13 @@
 /** Compares what a table needs with what the runtime grants, before the first request would find out. */
-import type { Need } from "../permissions.ts";
+import { expressible, type Need } from "../permissions.ts";
 
 /** One line for each missing permission, with who needs it and why; empty if nothing is missing. */
 export async function missingGrants(needs: readonly Need[]): Promise<string[]> {
   const missing: string[] = [];
   for (const need of needs) {
     if ((await Deno.permissions.query(descriptorOf(need))).state === "granted") continue;
-    const flag = need.value === "*" ? `--allow-${need.name}` : `--allow-${need.name}=${need.value}`;
+    const value = expressible(need);
+    const flag = value === "*" ? `--allow-${need.name}` : `--allow-${need.name}=${value}`;
     missing.push(`  ${flag}  ${need.who} needs it ${need.reason}`);
   }
   if (missing.length === 0) return [];

@@ -268,8 +268,10 @@ class CgiService implements Service {
     });
   };
 
-  /** The last request has ended, and with it its process. */
-  async [Symbol.asyncDispose](): Promise<void> {}
+  /** The last request has ended; its process may take a little longer. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#slots.idle();
+  }
 
   #command(call: Call, exchange: Exchange, body: SizedBody | null): CgiCommand {
     const env: Record<string, string> = { ...this.#base };

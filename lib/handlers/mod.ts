@@ -3,3 +3,4 @@ export { cgi } from "./cgi.ts";
 export { fastcgi } from "./fastcgi.ts";
 export { redirect } from "./redirect.ts";
 export { respond } from "./respond.ts";
+export { wsgi } from "./wsgi.ts";

@@ -25,7 +25,8 @@ import {
 } from "../io/wsgi_module.ts";
 import { collectEnviron, mountFacts, planEnviron } from "../protocol/cgi_environ.ts";
 import type { Application, ErrorStream } from "../protocol/wsgi.ts";
-import { type Answer, Call, type Held } from "../protocol/wsgi_call.ts";
+import { Call, type Held } from "../protocol/wsgi_call.ts";
+import type { Answer } from "../protocol/wsgi_draw.ts";
 import { buildEnviron, type EnvironFrame } from "../protocol/wsgi_environ.ts";
 import { BodyInput } from "../protocol/wsgi_input.ts";
 

@@ -46,16 +46,16 @@ const EXIT_LAG_MS = 100;
 export async function runCgi(request: CgiRequest): Promise<Outcome> {
   const { lifeline } = request.exchange;
   try {
-    lifeline.throwIfCut();
     return await new CgiRun(request, start(request)).open();
   } catch (error) {
     throw lifeline.reason ?? error;
   }
 }
 
-function start({ command, body, onExit }: CgiRequest): Deno.ChildProcess {
+function start({ exchange, command, body, onExit }: CgiRequest): Deno.ChildProcess {
   const { program, args, env, cwd, uid, gid } = command;
   try {
+    exchange.lifeline.throwIfCut();
     return new Deno.Command(program, {
       args: [...args],
       clearEnv: true,
@@ -176,7 +176,7 @@ class CgiRun implements ByteSource {
     const late = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), EXIT_LAG_MS);
     });
-    const status = await Promise.race([this.#exit, late]);
+    const status = await Promise.race([this.#exit, late]) ?? this.#status;
     clearTimeout(timer);
     if (status !== undefined && status.signal !== null && !this.#terminating) {
       throw new ProtocolError(

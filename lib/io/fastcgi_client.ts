@@ -53,14 +53,19 @@ const NOTHING = new Uint8Array(0);
  * @throws {ProtocolError} when the reply breaks FastCGI's or RFC 3875's rules before its head is whole.
  */
 export async function converse(pool: FcgiPool, request: FcgiRequest): Promise<Outcome> {
-  const { lifeline } = request.exchange;
-  const acquired = pool.acquire(lifeline);
-  let connection = acquired instanceof Promise ? await acquired : acquired;
-  for (;;) {
-    const outcome = await new Conversation(pool, connection, request).open();
-    if (outcome !== undefined) return outcome;
-    // The application had closed the kept connection before it saw the request.
-    connection = await pool.fresh(lifeline);
+  const { exchange: { lifeline }, body } = request;
+  try {
+    const acquired = pool.acquire(lifeline);
+    let connection = acquired instanceof Promise ? await acquired : acquired;
+    for (;;) {
+      const outcome = await new Conversation(pool, connection, request).open();
+      if (outcome !== undefined) return outcome;
+      // The application had closed the kept connection before it saw the request.
+      connection = await pool.fresh(lifeline);
+    }
+  } catch (error) {
+    body?.close();
+    throw error;
   }
 }
 
@@ -131,11 +136,13 @@ class Conversation implements ByteSource {
   async #feed(body: SizedBody): Promise<void> {
     const { encoder } = this.#connection;
     try {
-      for (let piece = await body.read(); piece !== undefined; piece = await body.read()) {
+      // What lies in memory is not used up: the request may have to be sent again.
+      for (let piece = body.bytes ?? await body.read(); piece !== undefined;) {
         // §6.2: an application may end the request without having read its input.
         if (this.#ended || this.#released) return body.close();
         encoder.stream("stdin", REQUEST_ID, piece);
         await this.#connection.flush();
+        piece = body.bytes === undefined ? await body.read() : undefined;
       }
       encoder.endStream("stdin", REQUEST_ID);
       await this.#connection.flush();

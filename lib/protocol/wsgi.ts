@@ -38,7 +38,7 @@ export interface ErrorStream {
  * `close` is called once, whatever happens; generators are returned (`finally` runs) before it.
  */
 export type AppResult = (Iterable<Uint8Array> | AsyncIterable<Uint8Array>) & {
-  close?(): void | Promise<void>;
+  close?(): unknown;
 };
 
 /**
@@ -70,7 +70,7 @@ export type Middleware = (application: Application) => Application;
 export interface FileLike {
   /** Fills the buffer from the current position; the number of bytes, or null at the end. */
   read(into: Uint8Array): Promise<number | null>;
-  close?(): void | Promise<void>;
+  close?(): unknown;
 }
 
 /** One route of the table, for applications that show it. */

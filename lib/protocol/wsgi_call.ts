@@ -6,22 +6,16 @@
  * nothing set up for later; whatever else it returns goes on in a {@link Draw}.
  */
 import { ClientGone, GatewayError } from "../errors.ts";
-import type { ByteSource, Exchange, HeaderPair } from "../exchange.ts";
+import type { Exchange, HeaderPair } from "../exchange.ts";
 import type { HeadReply } from "./cgi_response.ts";
 import { forbidsBody } from "./http_fields.ts";
 import { type Application, breach, type Environ, type StartResponse, type Write } from "./wsgi.ts";
-import { Draw } from "./wsgi_draw.ts";
+import { type Answer, Draw, type Drawn } from "./wsgi_draw.ts";
 import { closeResult, isBytes, notBytes } from "./wsgi_result.ts";
 import { Start } from "./wsgi_start.ts";
 import { WriteQueue } from "./wsgi_writes.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-/** What an application answered. Bytes are all of the body. */
-export interface Answer {
-  readonly head: HeadReply;
-  readonly body: Bytes | ByteSource;
-}
 
 /** What a call holds while it lasts. */
 export interface Held {
@@ -31,10 +25,9 @@ export interface Held {
   notice(message: string): void;
 }
 
-export class Call {
+export class Call implements Drawn {
   readonly exchange: Exchange;
   readonly start = new Start();
-  /** What was written with write(); undefined: nothing so far. */
   writes: WriteQueue | undefined;
   readonly #held: Held;
   #draw: Draw | undefined;
@@ -69,11 +62,10 @@ export class Call {
     }
   }
 
-  /** The answer of an application that returned all pieces at once. */
   whole(result: readonly unknown[]): Answer {
     try {
-      const written = this.writes?.drain() ?? [];
-      const body = joined(written.length === 0 ? result : [...written, ...result]);
+      const { writes } = this;
+      const body = joined(writes === undefined ? result : [...writes.drain(), ...result]);
       const head = this.start.send();
       this.finish();
       return { head: this.#isHead ? withLength(head, body.length) : head, body };
@@ -82,7 +74,6 @@ export class Call {
     }
   }
 
-  /** The answer is complete, or nobody will see the rest of it. */
   finish(reason?: Error): void {
     if (this.#over) return;
     this.#over = true;
@@ -90,21 +81,18 @@ export class Call {
     this.#held.release();
   }
 
-  /** Whoever wanted the answer is gone. */
   depart(reason: Error): void {
     this.#gone = reason;
     this.#controller.abort(reason);
     this.finish(reason);
   }
 
-  /** Ends the call with what the application threw; gives the error to answer with. */
   fail(error: unknown): Error {
     const fault = faultOf(error);
     this.finish(fault);
     return fault;
   }
 
-  /** Takes a fault of a result that is being closed. */
   report(what: string, error: unknown): void {
     this.#held.notice(`${what} of what the application returned failed: ${textOf(error)}`);
   }
@@ -136,7 +124,7 @@ export class Call {
 
 /** The pieces as one; a single piece is not copied. */
 function joined(pieces: readonly unknown[]): Bytes {
-  const [only] = pieces;
+  const only = pieces[0];
   if (pieces.length === 1 && isBytes(only)) return only;
   let length = 0;
   for (const piece of pieces) {

@@ -6,17 +6,44 @@
  * for. A piece is asked for when the last one was taken, so none is delayed for the next (PEP 3333,
  * "Buffering and Streaming"), and none piles up.
  */
-import type { ByteSource } from "../exchange.ts";
+import type { ByteSource, Exchange } from "../exchange.ts";
+import type { HeadReply } from "./cgi_response.ts";
 import { forbidsBody } from "./http_fields.ts";
-import type { Answer, Call } from "./wsgi_call.ts";
 import { closeResult, type Report, ResultReader } from "./wsgi_result.ts";
+import type { Start } from "./wsgi_start.ts";
+import type { WriteQueue } from "./wsgi_writes.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What an application answered. Bytes are all of the body. */
+export interface Answer {
+  readonly head: HeadReply;
+  readonly body: Bytes | ByteSource;
+}
+
+/** The call that an answer is drawn from. */
+export interface Drawn {
+  readonly exchange: Exchange;
+  readonly start: Start;
+  /** What was written with write(); undefined: nothing so far. */
+  readonly writes: WriteQueue | undefined;
+  readonly isOver: boolean;
+  /** The answer of an application that returned all pieces at once. */
+  whole(result: readonly unknown[]): Answer;
+  /** The answer is complete, or nobody will see the rest of it. */
+  finish(): void;
+  /** Whoever wanted the answer is gone. */
+  depart(reason: Error): void;
+  /** Ends the call with what the application threw; gives the error to answer with. */
+  fail(error: unknown): Error;
+  /** Takes a fault of a result that is being closed. */
+  report(what: string, error: unknown): void;
+}
 
 const NOTHING = new Uint8Array();
 
 export class Draw implements ByteSource {
-  readonly #call: Call;
+  readonly #call: Drawn;
   /** Reads what the application returned; undefined: it has not returned yet. */
   #reader: ResultReader | undefined;
   /** The next piece is on its way. */
@@ -31,7 +58,7 @@ export class Draw implements ByteSource {
   /** A reader waits for this. */
   #change: PromiseWithResolvers<void> | undefined;
 
-  constructor(call: Call) {
+  constructor(call: Drawn) {
     this.#call = call;
   }
 

@@ -37,7 +37,7 @@ class WrappedFile implements AsyncIterable<Uint8Array> {
     }
   }
 
-  close(): void | Promise<void> {
+  close(): unknown {
     return this.#file.close?.();
   }
 }

@@ -319,6 +319,26 @@ testWith(["php-cgi"], "fastcgi starts php-cgi and serves by it", async (t) => {
   });
 });
 
+testWith(
+  ["php-cgi"],
+  "a reload keeps programs whose options stay, and replaces the others",
+  async () => {
+    await withGateway(SPAWNED, async ({ base, reload }) => {
+      const pidsAt = async (path: string) => {
+        const reports = await Promise.all(Array.from({ length: 20 }, () => report(base + path)));
+        return [...new Set(reports.map(({ pid }) => pid))].sort();
+      };
+      const first = await pidsAt("/php/report.php");
+      await reload(SPAWNED.replace("/php/*", "/moved/*"));
+      assert.deepEqual(await pidsAt("/moved/report.php"), first);
+      await reload(SPAWNED.replace("[php-cgi, -n]", "[php-cgi, -n, -d, precision=3]"));
+      const second = await pidsAt("/php/report.php");
+      assert.ok(second.every((pid) => !first.includes(pid)), `${first} then ${second}`);
+      await eventually(() => first.every((pid) => !isAlive(pid)), 5000, "the old ones to end");
+    });
+  },
+);
+
 /** A killed process may stay for a moment as a zombie. */
 function isAlive(pid: number): boolean {
   try {

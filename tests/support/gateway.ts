@@ -52,13 +52,11 @@ export async function withGateway(
     sweeper: new Sweeper(),
     shares: new Shares(),
   };
-  const server = await Server.start(
-    table,
-    [{ transport: "tcp", hostname: "127.0.0.1", port: 0 }],
-    ground,
-  );
-  const [base = ""] = server.addresses;
   try {
+    await using stack = new AsyncDisposableStack();
+    const listen = [{ transport: "tcp", hostname: "127.0.0.1", port: 0 }] as const;
+    const server = stack.adopt(await Server.start(table, listen, ground), (one) => one.stop());
+    const [base = ""] = server.addresses;
     await body({
       base,
       port: Number(base.slice(base.lastIndexOf(":") + 1)),
@@ -68,7 +66,7 @@ export async function withGateway(
       reload: (text) => server.reload(read(text)),
     });
   } finally {
-    await server.stop();
+    await ground.log.flush();
     await Deno.remove(runDir, { recursive: true });
   }
 }

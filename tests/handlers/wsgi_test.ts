@@ -1,0 +1,342 @@
+import assert from "node:assert/strict";
+import * as v from "valibot";
+import { parseTable } from "../../lib/config/load.ts";
+import { ConfigError, GatewayError } from "../../lib/errors.ts";
+import type { Exchange, Mount, Reply } from "../../lib/exchange.ts";
+import type { Context, RouteSummary, Service } from "../../lib/handler.ts";
+import { wsgi } from "../../lib/handlers/wsgi.ts";
+import { sizeBody } from "../../lib/io/body.ts";
+import { Spool } from "../../lib/io/spool.ts";
+import { exchangeOf } from "../support/exchange.ts";
+import { MemoryLog } from "../support/service_log.ts";
+import { listOf } from "../support/wsgi_call.ts";
+
+const APPS = new URL("../apps", import.meta.url).pathname;
+const PLACE = { folder: APPS, runDir: "/tmp", spoolDir: "/tmp" };
+const MOUNT: Mount = { scriptName: "", pathInfo: "/", params: {} };
+
+type Fields = Parameters<typeof wsgi.open>[0];
+
+interface Opened extends AsyncDisposable {
+  readonly log: MemoryLog;
+  ask(exchange?: Partial<Exchange>): Promise<Reply>;
+}
+
+/** Opens a route as the gateway does, with nothing else around it. */
+async function open(app: string, more: Partial<Fields> = {}): Promise<Opened> {
+  const log = new MemoryLog();
+  const service = await wsgi.open(v.parse(wsgi.schema, { app, ...more }), contextOf(log));
+  return {
+    log,
+    ask: (exchange) => ask(service, exchange),
+    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
+  };
+}
+
+const ROUTES: readonly RouteSummary[] = Object.freeze([]);
+
+function contextOf(log: MemoryLog): Context {
+  return {
+    place: PLACE,
+    route: "test",
+    options: {
+      path: "/*",
+      maxRequestBody: 1000,
+      timeoutMs: undefined,
+      firstByteTimeoutMs: undefined,
+      onAbort: "kill",
+      maxReplyHead: 65_536,
+      requestBody: undefined,
+    },
+    routes: ROUTES,
+    dev: false,
+    log,
+    sizeBody: (exchange) =>
+      sizeBody(exchange, { mode: "stream", max: 1000, spool: new Spool("/tmp", 0) }),
+    share: () => Promise.reject(new Error("Nothing is shared here")),
+  };
+}
+
+async function ask(service: Service, changes: Partial<Exchange> = {}): Promise<Reply> {
+  const exchange = exchangeOf(changes);
+  const outcome = await service.serve(exchange, { ...MOUNT, pathInfo: exchange.path });
+  assert.equal(outcome.type, "reply");
+  return outcome;
+}
+
+async function textOf(reply: Reply): Promise<string> {
+  return reply.body === null ? "" : (await listOf(reply.body)).join("");
+}
+
+/** Why a route cannot be opened. */
+async function refusal(app: string, middleware?: string[]): Promise<string> {
+  try {
+    await open(app, middleware === undefined ? {} : { middleware });
+  } catch (error) {
+    assert(error instanceof Error);
+    return error.message;
+  }
+  throw new Error(`${app} was opened`);
+}
+
+function fieldOf(reply: Reply, name: string): string[] {
+  return reply.headers.filter(([field]) => field === name).map(([, value]) => value);
+}
+
+Deno.test("wsgi calls a module's default export, without a promise", async () => {
+  await using route = await open("./wsgi_basic.ts", { env: { STAGE: "test" } });
+  const reply = await route.ask({ path: "/a", query: "b=c", headers: new Headers({ "x-y": "z" }) });
+  assert.equal(reply.status, 200);
+  assert.deepEqual(fieldOf(reply, "X-App"), ["default"]);
+  const environ = JSON.parse(await textOf(reply));
+  assert.equal(environ.PATH_INFO, "/a");
+  assert.equal(environ.QUERY_STRING, "b=c");
+  assert.equal(environ.HTTP_X_Y, "z");
+  assert.equal(environ.STAGE, "test");
+  assert.equal(environ["portico.request_id"], "id-1");
+  const service = await wsgi.open({ app: "./wsgi_basic.ts" }, contextOf(new MemoryLog()));
+  assert(!(service.serve(exchangeOf(), MOUNT) instanceof Promise));
+});
+
+Deno.test("wsgi finds exports by name, default, or application", async () => {
+  await using named = await open("./wsgi_basic.ts:grumble");
+  assert.equal((await named.ask()).status, 200);
+  await using absolute = await open(`${APPS}/wsgi_layered.ts`);
+  assert.equal((await absolute.ask()).status, 200);
+});
+
+Deno.test('wsgi puts middleware around in order, the module\'s own inside (PEP 3333 "Middleware")', async () => {
+  await using route = await open("./wsgi_layered.ts", {
+    middleware: ["./wsgi_layered.ts:layer", "wsgi_basic.ts:outer", "wsgi_basic.ts:inner"],
+  });
+  const reply = await route.ask();
+  assert.deepEqual(fieldOf(reply, "X-Layer"), ["own innermost", "own outermost", "route"]);
+  assert.deepEqual(fieldOf(reply, "X-Trail"), ["outer inner", "outer inner"]);
+});
+
+Deno.test('wsgi streams the request body to wsgi.input (PEP 3333 "Input and Error Streams")', async () => {
+  await using route = await open("./wsgi_basic.ts:shout");
+  const body = ReadableStream.from([
+    new TextEncoder().encode("one\nt"),
+    new TextEncoder().encode("wo"),
+  ]);
+  const headers = new Headers({ "transfer-encoding": "chunked" });
+  const reply = await route.ask({ method: "POST", body, headers });
+  assert.equal(await textOf(reply), "ONE\nTWO");
+});
+
+Deno.test("wsgi tells CONTENT_LENGTH where it is known, and lets go of a body that is not read", async () => {
+  await using route = await open("./wsgi_basic.ts");
+  let cancelled = false;
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    cancel: () => void (cancelled = true),
+  });
+  const headers = new Headers({ "content-length": "12" });
+  const reply = await route.ask({ method: "POST", body, headers });
+  assert.equal(JSON.parse(await textOf(reply)).CONTENT_LENGTH, "12");
+  assert.equal(cancelled, true);
+});
+
+Deno.test("wsgi answers 413 when the application reads more than the route allows", async () => {
+  await using route = await open("./wsgi_basic.ts:shout");
+  const body = ReadableStream.from([new Uint8Array(600), new Uint8Array(600)]);
+  const asked = route.ask({ method: "POST", body, headers: new Headers({ "x-chunked": "1" }) });
+  await assert.rejects(asked, { status: 413, failure: "body-too-large" });
+});
+
+Deno.test('wsgi writes wsgi.errors to the log, line by line (PEP 3333 "Input and Error Streams")', async () => {
+  await using route = await open("./wsgi_basic.ts:grumble");
+  await route.ask({ id: "id-5" });
+  assert.deepEqual(route.log.lines, ["id-5: one", "id-5: two \u2713", "id-5: thr", "id-5: ee"]);
+});
+
+Deno.test('wsgi answers 500 when the application throws, and says where (PEP 3333 "Error Handling")', async () => {
+  await using route = await open("./wsgi_basic.ts:grumble");
+  const failure = await route.ask({ path: "/fail" }).catch((error: unknown) => error);
+  assert(failure instanceof GatewayError);
+  assert.equal(failure.status, 500);
+  assert.equal(failure.failure, "application-error");
+  assert.match(failure.message, /^RangeError: as asked\n.*wsgi_basic\.ts:\d+:\d+/);
+  assert.equal(route.log.lines.at(-1), "id-1: ee");
+});
+
+const LENGTH = 'PEP 3333 "Handling the Content-Length Header"';
+
+Deno.test(`wsgi cuts what exceeds Content-Length, and says so (${LENGTH})`, async () => {
+  for (const form of ["array", "set"]) {
+    await using route = await open("./wsgi_basic.ts:dishonest");
+    assert.equal(await textOf(await route.ask({ path: `/4/${form}` })), "abcd");
+    assert.match(route.log.notices.join(), /exceeds its Content-Length 4/);
+  }
+});
+
+Deno.test(`wsgi aborts what ends before Content-Length (${LENGTH})`, async () => {
+  for (const form of ["array", "set"]) {
+    await using route = await open("./wsgi_basic.ts:dishonest");
+    const reply = await route.ask({ path: `/9/${form}` });
+    await assert.rejects(textOf(reply), { failure: "body-short" });
+  }
+});
+
+Deno.test(`wsgi sends what keeps its Content-Length (${LENGTH})`, async () => {
+  for (const form of ["array", "set"]) {
+    await using route = await open("./wsgi_basic.ts:dishonest");
+    assert.equal(await textOf(await route.ask({ path: `/6/${form}` })), "abcdef");
+    assert.deepEqual(route.log.notices, []);
+  }
+});
+
+Deno.test("wsgi answers HEAD without a body", async () => {
+  await using route = await open("./wsgi_basic.ts:dishonest");
+  const reply = await route.ask({ method: "HEAD", path: "/6/array" });
+  assert.equal(reply.body, null);
+  assert.deepEqual(fieldOf(reply, "Content-Length"), ["6"]);
+});
+
+Deno.test("wsgi cannot open a module that is missing, and says which", async () => {
+  assert.match(
+    await refusal("./wsgi_none.ts"),
+    /^Cannot import \/.*wsgi_none\.ts: Module not found/,
+  );
+});
+
+Deno.test("wsgi cannot open a module that fails, and says where", async () => {
+  const message = await refusal("./wsgi_failing.ts");
+  assert.match(message, /^Cannot import \/.*wsgi_failing\.ts: TypeError: .*'rows'/);
+  assert.match(message, / at file:\/\/\/.*wsgi_failing\.ts:4:\d+$/);
+});
+
+Deno.test("wsgi cannot open a module that does not parse, and says where", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(file, "export default (\n  const 5;\n");
+  const message = await refusal(file);
+  assert.match(message, /^Cannot import \//);
+  assert(message.includes(`${file}:2:`), message);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(message, /\x1b/);
+  await Deno.remove(file);
+});
+
+Deno.test("wsgi cannot open a module without an application, and says what it exports", async () => {
+  const cases: [string, RegExp][] = [
+    ["./wsgi_basic.ts:nope", /exports no application as nope: it exports .*default, .*shout/],
+    ["./wsgi_layered.ts:fetcher", /exports no application: fetcher .* fetch\(\) is not one/],
+    ["./wsgi_layered.ts:notMiddleware", /exports no application: notMiddleware is no function/],
+  ];
+  for (const [app, expected] of cases) assert.match(await refusal(app), expected);
+});
+
+Deno.test("wsgi cannot open with middleware that is none, and says which", async () => {
+  const cases: [string, RegExp][] = [
+    ["./wsgi_layered.ts:notMiddleware", /exports no middleware: notMiddleware is no function/],
+    ["./wsgi_layered.ts:nope", /exports no middleware as nope/],
+    ["./wsgi_layered.ts:nothing", /wsgi_layered\.ts:nothing returns no application but undefined/],
+    ["./wsgi_layered.ts", /exports no middleware: middleware is no function/],
+  ];
+  for (const [layer, expected] of cases) {
+    assert.match(await refusal("./wsgi_basic.ts", [layer]), expected);
+  }
+});
+
+/** What the configuration says of a route. */
+function faultsOf(route: string): string[] {
+  try {
+    parseTable(`routes:\n  - {path: /*, ${route}}\n`, { file: "t.yaml", folder: "/srv" }, { wsgi });
+    return [];
+  } catch (error) {
+    assert(error instanceof ConfigError);
+    return error.faults.map(({ message }) => message);
+  }
+}
+
+Deno.test("wsgi takes modules by file, and by file and name", () => {
+  for (
+    const app of ["./app.ts", "app.js", "/srv/app.mts:name", "../a b/app.tsx:$x", "./app.py.ts"]
+  ) {
+    assert.deepEqual(faultsOf(`wsgi: "${app}"`), [], app);
+  }
+  assert.deepEqual(faultsOf("wsgi: {app: ./a.ts, middleware: [./b.ts:c], env: {A: 1}}"), []);
+});
+
+Deno.test("wsgi refuses Python applications when the table is checked", () => {
+  for (const app of ["./app.py", "./app.py:application", "package.module:application", "app:app"]) {
+    const [message = "", ...more] = faultsOf(`wsgi: "${app}"`);
+    assert.match(message, /^Cannot run the Python application ".*" yet: write a TypeScript module/);
+    assert.deepEqual(more, []);
+  }
+});
+
+Deno.test("wsgi refuses what names no module, and fields that it does not have", () => {
+  for (const app of ["./app", "./app.rb", "./app.ts:", "./app.ts:a-b", "./app.ts:1"]) {
+    assert.match(faultsOf(`wsgi: "${app}"`).join(), /^Cannot read ".*" as a module: write/, app);
+  }
+  assert.match(faultsOf("wsgi: {app: ./a.ts, middleware: [./b.rb]}").join(), /b\.rb/);
+  assert.match(faultsOf("wsgi: {app: ./a.ts, isolate: true}").join(), /Unknown key "isolate"/);
+  assert.match(faultsOf("wsgi: {middleware: []}").join(), /Missing key "app"/);
+});
+
+Deno.test("wsgi needs to read the folders of its modules", () => {
+  const fields = v.parse(wsgi.schema, { app: "./a/app.ts:x", middleware: ["/b/layer.ts"] });
+  const needs = wsgi.permissions(
+    fields,
+    { ...PLACE, folder: "/srv" },
+    contextOf(new MemoryLog()).options,
+  );
+  assert.deepEqual(needs.map(({ name, value }) => [name, value]), [
+    ["read", "/srv/a"],
+    ["read", "/b"],
+  ]);
+});
+
+Deno.test("wsgi opens with no more than the permissions it asks for", async () => {
+  const [need] = wsgi.permissions(
+    { app: "./wsgi_basic.ts" },
+    PLACE,
+    contextOf(new MemoryLog()).options,
+  );
+  const granted = await openIn([`--allow-read=${need?.value}`]);
+  assert.equal(granted, "opened\n");
+  const refused = await openIn([]);
+  assert.match(
+    refused,
+    /Cannot import .*wsgi_basic\.ts: Requires read access to ".*wsgi_basic\.ts"/,
+  );
+});
+
+/** Opens the test application in a runtime with these flags; gives what it says. */
+async function openIn(flags: readonly string[]): Promise<string> {
+  const script = `
+    import { wsgi } from ${JSON.stringify(new URL("../../lib/handlers/wsgi.ts", import.meta.url))};
+    const place = { folder: ${JSON.stringify(APPS)} };
+    await wsgi.open({ app: "./wsgi_basic.ts" }, { place, routes: [], log: {} })
+      .then(() => console.log("opened"), (error) => console.log(error.message));`;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--no-check", "--quiet", "--config", config, ...flags, "-"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const input = child.stdin.getWriter();
+  await input.write(new TextEncoder().encode(script));
+  await input.close();
+  return new TextDecoder().decode((await child.output()).stdout);
+}
+
+Deno.test("wsgi explains what an application would receive, without running it", async () => {
+  const question = {
+    place: PLACE,
+    route: contextOf(new MemoryLog()).options,
+    exchange: exchangeOf({ headers: new Headers({ "x-y": "z" }) }),
+    mount: { ...MOUNT, scriptName: "/app", pathInfo: "/x" },
+  };
+  const fields = { app: "./wsgi_failing.ts", env: { STAGE: "test" } };
+  const told = await wsgi.explain(fields, question);
+  assert.equal(told.target, `${APPS}/wsgi_failing.ts`);
+  assert.equal(told.environ["SCRIPT_NAME"], "/app");
+  assert.equal(told.environ["HTTP_X_Y"], "z");
+  assert.equal(told.environ["STAGE"], "test");
+  assert.deepEqual(told.notes, []);
+  const missing = await wsgi.explain({ app: "./wsgi_none.ts" }, question);
+  assert.deepEqual(missing.notes, [`${APPS}/wsgi_none.ts does not exist`]);
+});
