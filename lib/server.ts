@@ -12,6 +12,8 @@ import { closeQuietly } from "./io/dial.ts";
 /** Before a listener that ended by itself is opened again. */
 const RELISTEN_MS = 200;
 const POLL_MS = 20;
+/** How long requests that were cut may take to end: a program has two seconds before it is killed. */
+const CUT_MS = 5000;
 
 export class Server {
   readonly #ground: Ground;
@@ -53,7 +55,8 @@ export class Server {
     const old = this.#current;
     this.#current = next;
     this.#ground.log.format = table.server.accessLog;
-    const leaving = this.#retire(old).finally(() => this.#leaving.delete(leaving));
+    const { drainTimeoutMs } = old.table.server;
+    const leaving = this.#retire(old, drainTimeoutMs).finally(() => this.#leaving.delete(leaving));
     this.#leaving.add(leaving);
   }
 
@@ -69,19 +72,19 @@ export class Server {
     while (this.#current.uploads() > 0 && performance.now() < deadline) await sleep(POLL_MS);
     const closed = Promise.all(this.#listeners.map((listener) => listener.shutdown()));
     const inTime = await settledWithin(closed, deadline - performance.now());
+    // Aborting the listeners too would do nothing: after `shutdown` the runtime knows them no more.
     if (!inTime) {
       this.#ground.sweeper.cutAll(new GatewayError(503, "shutting-down", "The server stops"));
-      this.#listeners.forEach((listener) => listener.abort());
     }
-    await this.#retire(this.#current);
+    await this.#retire(this.#current, inTime ? drainTimeoutMs : CUT_MS);
     await Promise.all(this.#leaving);
     this.#ground.sweeper.close();
     await this.#ground.log.flush();
   }
 
-  async #retire(generation: Generation): Promise<void> {
-    const { gateway, table } = generation;
-    if (!await settledWithin(gateway.idle(), table.server.drainTimeoutMs)) {
+  async #retire(generation: Generation, withinMs: number): Promise<void> {
+    const { gateway } = generation;
+    if (!await settledWithin(gateway.idle(), withinMs)) {
       this.#ground.log.notice(`${gateway.active} requests did not end within the drain time`);
     }
     await generation[Symbol.asyncDispose]();
@@ -116,7 +119,6 @@ type Handle = (
 class Listener {
   readonly #notice: (message: string) => void;
   readonly #handle: Handle;
-  readonly #abort = new AbortController();
   #address: Address;
   #local: Endpoint;
   #server: Deno.HttpServer;
@@ -140,14 +142,8 @@ class Listener {
     await this.#server.shutdown();
   }
 
-  abort(): void {
-    this.#stopping = true;
-    this.#abort.abort();
-  }
-
   #serve(): Deno.HttpServer {
     const common = {
-      signal: this.#abort.signal,
       onListen: () => {},
       // Called for bodies that failed, which the gateway has reported by then.
       onError: () => new Response(null, { status: 500 }),

@@ -315,12 +315,12 @@ Deno.test("serve listens on every --listen in place of the file's, and says wher
   await assert.rejects(Deno.lstat(`${path}/own.sock`), Deno.errors.NotFound);
 });
 
-/** A route whose program says that it runs, and answers a second later. */
+/** A route whose program says that it runs, and answers a while later. */
 async function slowTable(folder: string): Promise<string> {
   const answer = "printf 'Content-Type: text/plain\\n\\nwhole'";
   await writeScript(
     `${folder}/slow.sh`,
-    `#!/bin/sh\ntouch ${folder}/started\nsleep 0.8\n${answer}\n`,
+    `#!/bin/sh\ntouch ${folder}/started\nsleep 1.5\n${answer}\n`,
   );
   return await writeTable(folder, `${HELLO}\n  - {path: /slow, cgi: ./slow.sh}`);
 }
@@ -335,7 +335,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const exists = (name: string) => Deno.stat(name).then(() => true, () => false);
     await eventually(() => exists(`${folder.path}/started`));
     running.signal(signal);
-    await eventually(() => bodyOf(base).then(() => false, () => true), 500, "no more connections");
+    await eventually(() => bodyOf(base).then(() => false, () => true), 1200, "no more connections");
     const response = await slow;
     assert.deepEqual([response.status, await response.text()], [200, "whole"]);
     const { code, err } = await running.ended;
@@ -359,8 +359,11 @@ Deno.test("the drain has an end: what runs on then is cut", async () => {
   await eventually(() => Deno.stat(`${folder.path}/started`).then(() => true, () => false));
   const start = performance.now();
   running.signal("SIGTERM");
-  assert.equal((await running.ended).code, 0);
+  const { code, err } = await running.ended;
+  assert.equal(code, 0);
   assert.ok(performance.now() - start < 4000);
+  assert.match(err, /status=503 failure=shutting-down/);
+  assert.doesNotMatch(err, /Uncaught|Unhandled/);
   assert.ok([0, 503].includes(await hanging));
 });
 

@@ -181,6 +181,8 @@ for (const name of ["plain", "it's", "a, b"]) {
         assert.deepEqual([code, err], [0, ""]);
       });
 
+      // Quotes are a matter of the line alone.
+      if (name.includes("'")) return;
       await t.step("each is needed, and its lack is told before anything starts", async () => {
         assert.ok(lessOne(flags).length >= (name.includes(",") ? 7 : 20));
         await assertLeast(file, flags);

@@ -37,6 +37,10 @@ const GRACE_MS = 2000;
 const LAST_OUTPUT_MS = 300;
 /** How long the exit may lag behind the end of output before the reply is taken as whole. */
 const EXIT_LAG_MS = 100;
+/** Most replies are short, and a buffer is made for each: see tests/bench. */
+const FIRST_READ = 4096;
+const LONG_READ = 65_536;
+const STDERR_READ = 1024;
 
 /**
  * Starts the program and reads its reply's head.
@@ -96,18 +100,23 @@ function startError(program: string, error: unknown): GatewayError {
 class CgiRun implements ByteSource {
   readonly #request: CgiRequest;
   readonly #child: Deno.ChildProcess;
-  readonly #stdout: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
+  readonly #stdout: ReadableStreamBYOBReader;
   readonly #stderr: ProgramLog;
   readonly #onCut = () => this.#terminate();
   readonly #exit: Promise<Deno.CommandStatus>;
   #status: Deno.CommandStatus | undefined;
+  /** Pieces that were read ahead of the client's asking. */
   #early: Uint8Array<ArrayBuffer> | undefined;
+  #readSize = FIRST_READ;
+  #reading = false;
+  #patience: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
   #terminating = false;
 
   constructor(request: CgiRequest, child: Deno.ChildProcess) {
     this.#request = request;
     this.#child = child;
-    this.#stdout = child.stdout.getReader();
+    this.#stdout = child.stdout.getReader({ mode: "byob" });
     this.#stderr = new ProgramLog(request.log, request.exchange.id);
     this.#exit = this.#reap();
   }
@@ -131,34 +140,75 @@ class CgiRun implements ByteSource {
       this.#early = undefined;
       return early;
     }
-    const { value } = await this.#stdout.read();
-    this.#request.exchange.lifeline.throwIfCut();
-    if (value !== undefined) return value;
-    await this.#requireNaturalEnd();
-    return undefined;
+    const piece = await this.#next();
+    if (piece === undefined) await this.#requireNaturalEnd();
+    return piece;
   }
 
   cancel(): void {
     this.#terminate();
-    this.#stdout.cancel().catch(() => {});
+    this.#stopReading();
   }
 
   async #readHead(): Promise<Outcome> {
     const { exchange, log, maxReplyHead } = this.#request;
     const reader = new HeadReader(maxReplyHead);
     for (;;) {
-      const { value } = await this.#stdout.read();
-      exchange.lifeline.throwIfCut();
-      if (value === undefined) throw await this.#noHead(reader);
-      const head = reader.push(value);
+      const piece = await this.#next();
+      if (piece === undefined) throw await this.#noHead(reader);
+      const head = reader.push(piece);
       if (head === undefined) continue;
-      if (head.rest.length > 0) this.#early = head.rest;
       const interpreted = interpretHead(head.fields);
-      if (interpreted.type === "reply") return replyOf(interpreted, this, exchange, log);
+      if (interpreted.type === "reply") {
+        return replyOf(interpreted, await this.#bodyOf(head.rest), exchange, log);
+      }
       // RFC 3875 §6.2.2: whatever follows is not wanted.
       this.cancel();
       return interpreted;
     }
+  }
+
+  /** A short reply of a program that is done is sent as plain bytes; anything else as it comes. */
+  async #bodyOf(rest: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | ByteSource> {
+    if (rest.length > 0) this.#early = rest;
+    // One turn of the event loop: if the program has ended by now, its last word is here.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (!this.#status?.success) return this;
+    const more = await this.#next();
+    if (more === undefined) return rest;
+    this.#early = joined(rest, more);
+    return this;
+  }
+
+  /** The next piece of output; undefined at its end. */
+  async #next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (this.#ended) return undefined;
+    this.#reading = true;
+    if (this.#status !== undefined) this.#expectEnd();
+    const { value } = await this.#stdout.read(new Uint8Array(this.#readSize));
+    this.#reading = false;
+    clearTimeout(this.#patience);
+    this.#request.exchange.lifeline.throwIfCut();
+    if (value === undefined || value.length === 0) {
+      this.#ended = true;
+      return undefined;
+    }
+    // A long output is worth long reads.
+    if (value.length === this.#readSize) this.#readSize = LONG_READ;
+    return value;
+  }
+
+  /**
+   * The program has exited: if nothing comes for a while and no end either, somebody else holds the pipe
+   * open, and what they have to say is not this reply's. A slow client is no reason to stop.
+   */
+  #expectEnd(): void {
+    this.#patience = setTimeout(() => this.#stopReading(), LAST_OUTPUT_MS);
+  }
+
+  #stopReading(): void {
+    this.#ended = true;
+    this.#stdout.cancel().catch(() => {});
   }
 
   async #noHead(reader: HeadReader): Promise<GatewayError> {
@@ -172,18 +222,24 @@ class CgiRun implements ByteSource {
 
   /** A program that a signal ended has not said all it had to say. */
   async #requireNaturalEnd(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), EXIT_LAG_MS);
-    });
-    const status = await Promise.race([this.#exit, late]) ?? this.#status;
-    clearTimeout(timer);
+    const status = this.#status ?? await this.#exitSoon();
     if (status !== undefined && status.signal !== null && !this.#terminating) {
       throw new ProtocolError(
         "script-died",
         `The program ${told(status)} in the midst of its reply`,
       );
     }
+  }
+
+  /** Undefined: the program has closed its output and runs on. */
+  async #exitSoon(): Promise<Deno.CommandStatus | undefined> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, EXIT_LAG_MS);
+    });
+    await Promise.race([this.#child.status, late]);
+    clearTimeout(timer);
+    return this.#status;
   }
 
   /** Writes the request's body to the program, which need not read it (RFC 3875 §4.2). */
@@ -205,16 +261,14 @@ class CgiRun implements ByteSource {
 
   /** Waits for the process, whatever becomes of its output, and settles the account. */
   async #reap(): Promise<Deno.CommandStatus> {
-    const stderr = this.#child.stderr.getReader();
+    const stderr = this.#child.stderr.getReader({ mode: "byob" });
     const said = this.#drain(stderr);
     const status = await this.#child.status;
     this.#status = status;
-    // A grandchild may hold the pipes open for ever; what it has to say is not this reply's.
-    const stop = setTimeout(() => {
-      stderr.cancel().catch(() => {});
-      this.#stdout.cancel().catch(() => {});
-    }, LAST_OUTPUT_MS);
-    await Promise.all([said, this.#stdout.closed.catch(() => {})]);
+    this.#request.onExit();
+    if (this.#reading) this.#expectEnd();
+    const stop = setTimeout(() => stderr.cancel().catch(() => {}), LAST_OUTPUT_MS);
+    await said;
     clearTimeout(stop);
     this.#stderr.end();
     const { exchange, log, body } = this.#request;
@@ -223,14 +277,15 @@ class CgiRun implements ByteSource {
     if (!status.success && !this.#terminating) {
       log.notice(`${this.#request.command.program} ${told(status)}`, exchange.id);
     }
-    this.#request.onExit();
     return status;
   }
 
-  async #drain(stderr: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  async #drain(stderr: ReadableStreamBYOBReader): Promise<void> {
     try {
-      for (let piece = await stderr.read(); !piece.done; piece = await stderr.read()) {
+      let piece = await stderr.read(new Uint8Array(STDERR_READ));
+      while (piece.value !== undefined && piece.value.length > 0) {
         this.#stderr.push(piece.value);
+        piece = await stderr.read(new Uint8Array(piece.value.buffer));
       }
     } catch {
       // The pipe broke with the process.
@@ -244,7 +299,7 @@ class CgiRun implements ByteSource {
     const timer = setTimeout(() => this.#signal("SIGKILL"), GRACE_MS);
     this.#child.status.then(() => clearTimeout(timer));
     // Nobody reads the output any more: a program that writes on gets SIGPIPE.
-    this.#stdout.cancel().catch(() => {});
+    this.#stopReading();
   }
 
   #signal(name: Deno.Signal): void {
@@ -254,6 +309,14 @@ class CgiRun implements ByteSource {
       // It has exited already.
     }
   }
+}
+
+function joined(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (a.length === 0) return b;
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }
 
 function told(status: Deno.CommandStatus): string {

@@ -28,7 +28,9 @@ export interface ProcessOptions {
 
 const SOCKET = "{socket}";
 const POLL_MS = 10;
-const FIRST_BACKOFF_MS = 50;
+const FIRST_BACKOFF_MS = 100;
+/** How long our own stop may lag behind a signal to the whole process group. */
+const STOP_LAG_MS = 50;
 const MAX_BACKOFF_MS = 30_000;
 /** A process that lived this long did not fail at starting. */
 const STEADY_MS = 10_000;
@@ -170,7 +172,7 @@ class Worker {
           backoff = FIRST_BACKOFF_MS;
         }
         // A terminal's Ctrl-C reaches the programs before our own stop does: that is no failure.
-        await this.#sleep(FIRST_BACKOFF_MS);
+        await this.#sleep(STOP_LAG_MS);
         if (this.#stopping) return;
         this.#options.log.notice(
           `${this.#name} (pid ${current.child.pid}) ${exitText(status)}: ` +

@@ -58,9 +58,8 @@ async function loadMiddleware(names: readonly string[], folder: string): Promise
   const layers: Layer[] = [];
   for (const text of names) {
     const { exports, file } = await importModule(text, folder);
-    const name = parseModuleName(text)?.name;
-    const [found, value] = pick(exports, name === undefined ? ["default", "middleware"] : [name]);
-    if (!isMiddleware(value)) throw notThere(exports, file, "middleware", name ?? "default", value);
+    const [found, value] = pick(exports, parseModuleName(text)?.name, ["default", "middleware"]);
+    if (!isMiddleware(value)) throw notThere(exports, file, "middleware", found, value);
     layers.push(layerOf(value, `${file}:${found}`));
   }
   return layers;
@@ -106,25 +105,33 @@ async function importModule(
 /** The runtime's own words, which say what and mostly where, without its colours. */
 function explained(error: unknown): string {
   if (!(error instanceof Error)) return `it threw ${String(error)}`;
-  // deno-lint-ignore no-control-regex
-  const plain = (text: string) => text.replace(/\x1b\[[\d;]*m/g, "");
   const message = plain(error.message);
-  if (/\bfile:\/\/\/.*:\d+:\d+/.test(message)) return message;
-  const place = /\(?(file:\/\/\/[^\s()]+:\d+:\d+)\)?/.exec(plain(error.stack ?? ""))?.[1];
-  const name = error.name === "Error" ? "" : `${error.name}: `;
-  return place === undefined ? name + message : `${name}${message} at ${place}`;
+  // Missing, forbidden or unreadable: the stack only tells who imports.
+  if ("code" in error && error.code === "ERR_MODULE_NOT_FOUND") return message;
+  const told = message.includes("file:///") ? undefined : plain(error.stack ?? "");
+  const place = /file:\/\/\/[^\s()]+:\d+:\d+/.exec(told ?? "")?.[0];
+  return `${error.name}: ${message}${place === undefined ? "" : ` at ${place}`}`;
+}
+
+function plain(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/\x1b\[[\d;]*m/g, "");
 }
 
 function applicationOf(exports: Exports, file: string, name: string | undefined): Application {
-  const [, value] = pick(exports, name === undefined ? ["default", "application"] : [name]);
+  const [found, value] = pick(exports, name, ["default", "application"]);
   if (isApplication(value)) return value;
-  throw notThere(exports, file, "application", name ?? "default", value);
+  throw notThere(exports, file, "application", found, value);
 }
 
-/** The first of the names that is exported. */
-function pick(exports: Exports, names: readonly string[]): readonly [string, unknown] {
-  const name = names.find((candidate) => exports[candidate] !== undefined) ?? "";
-  return [name, exports[name]];
+/** The export of that name, or without one, the first of the usual names that is there. */
+function pick(
+  exports: Exports,
+  name: string | undefined,
+  usual: readonly [string, string],
+): readonly [string, unknown] {
+  const found = name ?? usual.find((candidate) => exports[candidate] !== undefined) ?? usual[0];
+  return [found, exports[found]];
 }
 
 function notThere(

@@ -154,8 +154,15 @@ function faultOf(error: unknown): Error {
   return new GatewayError(500, "application-error", textOf(error), { cause: error });
 }
 
+/** How the frames of the files around this one begin. */
+const OWN_FRAMES = new URL("./wsgi_", import.meta.url).href;
+
+/** An error with the application's own part of its stack. */
 function textOf(error: unknown): string {
-  return error instanceof Error ? error.stack ?? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const text = error.stack ?? error.message;
+  const theirs = text.slice(0, text.lastIndexOf("\n", text.indexOf(OWN_FRAMES)));
+  return text.includes(OWN_FRAMES) && theirs.includes("\n    at ") ? theirs : text;
 }
 
 function tooLate(): Error {

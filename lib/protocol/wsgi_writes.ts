@@ -12,15 +12,12 @@ interface Waiting {
 
 export class WriteQueue {
   readonly #waiting: Waiting[] = [];
-  /** Why nothing is taken any more. */
-  #closed: Error | undefined;
 
   push(bytes: Bytes): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // Applications that do not wait for their writes must not bring the process down.
     promise.catch(() => {});
-    if (this.#closed !== undefined) reject(this.#closed);
-    else if (bytes.length === 0) resolve();
+    if (bytes.length === 0) resolve();
     else this.#waiting.push({ bytes, taken: resolve, lost: reject });
     return promise;
   }
@@ -39,9 +36,8 @@ export class WriteQueue {
     return pieces;
   }
 
-  /** No more is taken, for this reason: whoever waits or still writes learns it. */
+  /** No more is taken, for this reason: whoever waits learns it. */
   close(reason: Error): void {
-    this.#closed ??= reason;
-    for (const { lost } of this.#waiting.splice(0)) lost(this.#closed);
+    for (const { lost } of this.#waiting.splice(0)) lost(reason);
   }
 }

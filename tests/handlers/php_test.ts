@@ -387,7 +387,7 @@ testWith(
         await first[Symbol.asyncDispose]();
       }
       assert.equal(await status(), 502);
-      assert.match(await log(), /failure=connect-refused: Cannot connect to "unix:\/tmp\/pt-/);
+      assert.match(await log(), /failure=connect-refused: Cannot connect to "unix:\/tmp\/pp-/);
       await using _second = await startPhpFpm(folder.path, "unix");
       assert.equal(await status(), 200);
     });

@@ -7,7 +7,9 @@ import type { Context, RouteSummary, Service } from "../../lib/handler.ts";
 import { wsgi } from "../../lib/handlers/wsgi.ts";
 import { sizeBody } from "../../lib/io/body.ts";
 import { Spool } from "../../lib/io/spool.ts";
+import { events } from "../apps/wsgi_stream.ts";
 import { exchangeOf } from "../support/exchange.ts";
+import { eventually, rawExchange, withGateway } from "../support/gateway.ts";
 import { MemoryLog } from "../support/service_log.ts";
 import { listOf } from "../support/wsgi_call.ts";
 
@@ -339,4 +341,41 @@ Deno.test("wsgi explains what an application would receive, without running it",
   assert.deepEqual(told.notes, []);
   const missing = await wsgi.explain({ app: "./wsgi_none.ts" }, question);
   assert.deepEqual(missing.notes, [`${APPS}/wsgi_none.ts does not exist`]);
+});
+
+const STREAM = "routes:\n  - {path: /*, wsgi: ./apps/wsgi_stream.ts}\n";
+
+Deno.test("wsgi ends a stream's work when the client leaves", async () => {
+  await withGateway(STREAM, async ({ base }) => {
+    events.length = 0;
+    const leaving = new AbortController();
+    const response = await fetch(`${base}/ticks`, { signal: leaving.signal });
+    const reader = response.body?.getReader();
+    assert.match(new TextDecoder().decode((await reader?.read())?.value), /^tick 0/);
+    leaving.abort();
+    await reader?.closed.catch(() => {});
+    await eventually(() => events.length === 2);
+    assert.deepEqual(events, ["abort", "finally /ticks"]);
+  });
+});
+
+Deno.test("wsgi cuts the connection when the application fails after the head", async () => {
+  await withGateway(STREAM, async ({ port, log }) => {
+    const reply = await rawExchange(port, "GET /break HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.equal(reply.status, 200);
+    assert.equal(reply.closed, true);
+    assert.equal(reply.body, "6\r\nso far\r\n", "no last chunk: the answer is not whole");
+    assert.match(await log(), /failure=application-error: answer cut short: Error: broken off/);
+  });
+});
+
+Deno.test("wsgi streams each piece at once", async () => {
+  await withGateway(STREAM, async ({ base }) => {
+    const started = performance.now();
+    const response = await fetch(`${base}/ticks`);
+    const reader = response.body?.getReader();
+    for (let piece = 0; piece < 3; piece++) await reader?.read();
+    assert(performance.now() - started < 2000);
+    await reader?.cancel();
+  });
 });

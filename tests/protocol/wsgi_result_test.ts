@@ -369,6 +369,15 @@ Deno.test(`an application that throws is a 500 with its stack (${ERRORS})`, asyn
   }
 });
 
+Deno.test("the stack of a failure ends where the application was called", async () => {
+  const failing = answerOf(function failingApplication() {
+    throw new Error("here");
+  });
+  const failure: unknown = await failing.catch((error) => error);
+  assert(failure instanceof GatewayError);
+  assert.match(failure.message, /^Error: here\n {4}at .*failingApplication .*:\d+:\d+\)$/);
+});
+
 Deno.test(`what the server threw at the application goes on as it is (${ERRORS})`, async () => {
   const tooLarge = new GatewayError(413, "body-too-large", "Too much");
   await assert.rejects(answerOf(() => Promise.reject(tooLarge)), tooLarge);

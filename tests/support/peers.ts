@@ -12,7 +12,7 @@ export interface TempFolder extends AsyncDisposable {
 
 /** Under /tmp by name: paths of sockets must stay short. */
 export async function tempFolder(): Promise<TempFolder> {
-  const path = await Deno.makeTempDir({ dir: "/tmp", prefix: "pt-" });
+  const path = await Deno.makeTempDir({ dir: "/tmp", prefix: "pp-" });
   return {
     path,
     [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
