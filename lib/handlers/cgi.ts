@@ -29,7 +29,8 @@ import {
   type Service,
   treePath,
 } from "../handler.ts";
-import { type CgiCommand, runCgi } from "../io/cgi_run.ts";
+import { runCgi } from "../io/cgi_run.ts";
+import type { CgiCommand } from "../io/cgi_start.ts";
 import { DEFAULT_PATH, lookUpId, resolveProgram } from "../io/program.ts";
 import { resolvePath } from "../values.ts";
 import { refuseEncodedSlash, ScriptTree } from "../io/script_finder.ts";
@@ -234,6 +235,8 @@ class CgiService implements Service {
   readonly #base: Readonly<Record<string, string>>;
   readonly #ids: { readonly uid?: number; readonly gid?: number };
   readonly #slots: Slots;
+  /** Runs that have not come to their end. */
+  readonly #runs = new Set<Promise<void>>();
 
   constructor(options: Options, context: Context) {
     this.#context = context;
@@ -258,6 +261,8 @@ class CgiService implements Service {
       body?.close();
       throw error;
     }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#runs.add(promise);
     return await runCgi({
       exchange,
       body,
@@ -265,12 +270,16 @@ class CgiService implements Service {
       maxReplyHead: options.maxReplyHead,
       log,
       onExit: () => this.#slots.give(),
+      onEnd: () => {
+        this.#runs.delete(promise);
+        resolve();
+      },
     });
   };
 
-  /** The last request has ended; its process may take a little longer. */
+  /** The last request has ended; its process, or its last words, may take a little longer. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#slots.idle();
+    await Promise.all(this.#runs);
   }
 
   #command(call: Call, exchange: Exchange, body: SizedBody | null): CgiCommand {

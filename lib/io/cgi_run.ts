@@ -9,17 +9,9 @@ import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
 import type { ByteSource, Exchange, Outcome, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
 import { HeadReader, interpretHead } from "../protocol/cgi_response.ts";
+import { type CgiCommand, startProgram } from "./cgi_start.ts";
 import { ProgramLog } from "./program_log.ts";
 import { replyOf } from "./reply.ts";
-
-export interface CgiCommand {
-  readonly program: string;
-  readonly args: readonly string[];
-  readonly env: Record<string, string>;
-  readonly cwd: string;
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-}
 
 export interface CgiRequest {
   readonly exchange: Exchange;
@@ -27,8 +19,10 @@ export interface CgiRequest {
   readonly command: CgiCommand;
   readonly maxReplyHead: number;
   readonly log: ServiceLog;
-  /** Called once, when the process is gone and reaped. */
+  /** Called once, when the process is gone and reaped: another may take its place. */
   onExit(): void;
+  /** Called once, when its last words are in the log too: nothing of the run is left. */
+  onEnd(): void;
 }
 
 /** Between SIGTERM and SIGKILL. */
@@ -56,45 +50,16 @@ export async function runCgi(request: CgiRequest): Promise<Outcome> {
   }
 }
 
-function start({ exchange, command, body, onExit }: CgiRequest): Deno.ChildProcess {
-  const { program, args, env, cwd, uid, gid } = command;
+function start({ exchange, command, body, onExit, onEnd }: CgiRequest): Deno.ChildProcess {
   try {
     exchange.lifeline.throwIfCut();
-    return new Deno.Command(program, {
-      args: [...args],
-      clearEnv: true,
-      env,
-      cwd,
-      ...(uid === undefined ? {} : { uid }),
-      ...(gid === undefined ? {} : { gid }),
-      stdin: body === null ? "null" : "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
+    return startProgram(command, body !== null);
   } catch (error) {
     onExit();
+    onEnd();
     body?.close();
-    throw startError(program, error);
+    throw error;
   }
-}
-
-function startError(program: string, error: unknown): GatewayError {
-  const options = { cause: error };
-  if (error instanceof Deno.errors.NotFound) {
-    const message = `Cannot start ${program}: it, its interpreter or its folder does not exist`;
-    return new GatewayError(502, "script-missing", message, options);
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    const message = `Cannot start ${program}: it is not executable for the gateway's user`;
-    return new GatewayError(502, "script-not-executable", message, options);
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return new GatewayError(
-    502,
-    "script-not-started",
-    `Cannot start ${program}: ${message}`,
-    options,
-  );
 }
 
 class CgiRun implements ByteSource {
@@ -147,7 +112,6 @@ class CgiRun implements ByteSource {
 
   cancel(): void {
     this.#terminate();
-    this.#stopReading();
   }
 
   async #readHead(): Promise<Outcome> {
@@ -277,6 +241,7 @@ class CgiRun implements ByteSource {
     if (!status.success && !this.#terminating) {
       log.notice(`${this.#request.command.program} ${told(status)}`, exchange.id);
     }
+    this.#request.onEnd();
     return status;
   }
 
@@ -293,13 +258,13 @@ class CgiRun implements ByteSource {
   }
 
   #terminate(): void {
+    // Nobody reads the output any more: a program that writes on gets SIGPIPE.
+    this.#stopReading();
     if (this.#terminating || this.#status !== undefined) return;
     this.#terminating = true;
     this.#signal("SIGTERM");
     const timer = setTimeout(() => this.#signal("SIGKILL"), GRACE_MS);
     this.#child.status.then(() => clearTimeout(timer));
-    // Nobody reads the output any more: a program that writes on gets SIGPIPE.
-    this.#stopReading();
   }
 
   #signal(name: Deno.Signal): void {

@@ -11,12 +11,11 @@ import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
 import type { ByteSource, Exchange, Outcome, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
 import { HeadReader, type HeadReply, interpretHead } from "../protocol/cgi_response.ts";
-import type { FcgiRecord, FcgiRole } from "../protocol/fastcgi.ts";
+import type { FcgiRole } from "../protocol/fastcgi.ts";
 import type { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
-import { formatAddress } from "../fields.ts";
 import type { FcgiConnection } from "./fastcgi_connection.ts";
 import type { FcgiPool } from "./fastcgi_pool.ts";
-import { ProgramLog } from "./program_log.ts";
+import { FcgiReply } from "./fastcgi_reply.ts";
 import { replyOf } from "./reply.ts";
 
 export interface FcgiRequest {
@@ -74,13 +73,7 @@ class Conversation implements ByteSource {
   readonly #connection: FcgiConnection;
   readonly #request: FcgiRequest;
   readonly #onCut = (reason: Error) => this.#abort(reason);
-  #stderr: ProgramLog | undefined;
-  /** Something was read: the application has seen the request. */
-  #heard = false;
-  #stdoutEnded = false;
-  #ended = false;
-  /** Something came behind the end: whose, nobody knows. */
-  #spoilt = false;
+  readonly #reply: FcgiReply;
   #fed = true;
   #released = false;
   /** A piece of body that came with the head. */
@@ -92,6 +85,7 @@ class Conversation implements ByteSource {
     this.#pool = pool;
     this.#connection = connection;
     this.#request = request;
+    this.#reply = new FcgiReply(connection, request, REQUEST_ID);
   }
 
   /** Undefined: the connection was stale, and the request may safely go out again on another. */
@@ -139,7 +133,7 @@ class Conversation implements ByteSource {
       // What lies in memory is not used up: the request may have to be sent again.
       for (let piece = body.bytes ?? await body.read(); piece !== undefined;) {
         // §6.2: an application may end the request without having read its input.
-        if (this.#ended || this.#released) return body.close();
+        if (this.#reply.ended || this.#released) return body.close();
         encoder.stream("stdin", REQUEST_ID, piece);
         await this.#connection.flush();
         piece = body.bytes === undefined ? await body.read() : undefined;
@@ -158,24 +152,24 @@ class Conversation implements ByteSource {
   async #readHead(): Promise<Outcome | undefined> {
     const reader = new HeadReader(this.#request.maxReplyHead);
     for (;;) {
-      const stdout = await this.#receive();
+      const stdout = await this.#reply.receive();
       if (stdout === undefined) {
         if (this.#isStale()) return this.#giveUp();
         throw this.#noHead(reader);
       }
       const head = stdout.length === 0 ? undefined : reader.push(stdout);
       if (head !== undefined) return this.#outcome(interpretHead(head.fields), head.rest);
-      if (this.#ended || this.#stdoutEnded) throw this.#noHead(reader);
+      if (this.#reply.ended || this.#reply.stdoutEnded) throw this.#noHead(reader);
     }
   }
 
   #outcome(head: HeadReply | Exclude<Outcome, { type: "reply" }>, rest: Uint8Array<ArrayBuffer>) {
     if (head.type === "local-redirect") {
-      this.#release(this.#ended);
+      this.#release(this.#reply.ended);
       return head;
     }
     const { exchange, log } = this.#request;
-    if (this.#ended) {
+    if (this.#reply.ended) {
       const bytes = rest.slice();
       this.#release(true);
       return replyOf(head, bytes, exchange, log);
@@ -190,10 +184,10 @@ class Conversation implements ByteSource {
     const early = this.#early;
     this.#early = NOTHING;
     if (early.length > 0) return this.#count(early);
-    while (!this.#ended && !this.#stdoutEnded) {
+    while (!this.#reply.ended && !this.#reply.stdoutEnded) {
       let piece: Uint8Array<ArrayBuffer> | undefined;
       try {
-        piece = await this.#receive();
+        piece = await this.#reply.receive();
       } catch (error) {
         this.#release(false);
         throw error;
@@ -201,14 +195,17 @@ class Conversation implements ByteSource {
       if (piece === undefined) {
         this.#release(false);
         if (this.#due === 0) return undefined;
-        throw new ProtocolError("reply-cut", `${this.#where} closed before the reply was whole`);
+        throw new ProtocolError(
+          "reply-cut",
+          `${this.#reply.where} closed before the reply was whole`,
+        );
       }
       if (piece.length > 0) {
         this.#connection.keepBuffer();
         return this.#count(piece);
       }
     }
-    if (this.#ended) this.#release(true);
+    if (this.#reply.ended) this.#release(true);
     else this.#awaitEnd();
     return undefined;
   }
@@ -223,102 +220,23 @@ class Conversation implements ByteSource {
     return piece;
   }
 
-  /**
-   * Takes the next bytes off the connection and gives the STDOUT among them, moved together in place;
-   * undefined at the connection's end.
-   */
-  async #receive(): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const arrival = await this.#connection.receive();
-    this.#request.exchange.lifeline.throwIfCut();
-    if (arrival === undefined) return undefined;
-    this.#heard = true;
-    const { decoder } = this.#connection;
-    decoder.push(arrival);
-    let start = 0;
-    let end = 0;
-    for (let record = decoder.next(); record !== undefined; record = decoder.next()) {
-      const content = this.#take(record);
-      if (content === undefined) continue;
-      const from = content.byteOffset - arrival.byteOffset;
-      if (end === 0) start = end = from;
-      else if (from !== end) arrival.copyWithin(end, from, from + content.length);
-      end += content.length;
-    }
-    return arrival.subarray(start, end);
-  }
-
-  /** Acts on a record; gives the content of STDOUT. */
-  #take(record: FcgiRecord): Uint8Array<ArrayBuffer> | undefined {
-    if (this.#ended) {
-      this.#spoilt = true;
-      return undefined;
-    }
-    if ("id" in record && record.id !== REQUEST_ID) {
-      this.#notice(`${this.#where} sent a ${record.type} record for request ${record.id}: skipped`);
-      return undefined;
-    }
-    switch (record.type) {
-      case "stdout":
-        if (record.content.length === 0) this.#stdoutEnded = true;
-        return record.content.length === 0 ? undefined : record.content;
-      case "stderr":
-        this.#stderr ??= new ProgramLog(this.#request.log, this.#request.exchange.id);
-        this.#stderr.push(record.content);
-        return undefined;
-      case "end-request":
-        this.#end(record);
-        return undefined;
-      // Answers to questions that were not asked are no fault (§4.2).
-      case "get-values-result":
-      case "unknown-type":
-        return undefined;
-      default:
-        this.#notice(`${this.#where} sent a record of type ${typeOf(record)}: skipped`);
-        return undefined;
-    }
-  }
-
-  /** §5.5: the protocol's own verdict. */
-  #end(record: Extract<FcgiRecord, { type: "end-request" }>): void {
-    this.#ended = true;
-    this.#stderr?.end();
-    switch (record.protocolStatus) {
-      case "request-complete":
-        if (record.appStatus !== 0) {
-          this.#notice(`${this.#where} ended with application status ${record.appStatus}`);
-        }
-        return;
-      case "overloaded":
-        throw new GatewayError(503, "fcgi-overloaded", `${this.#where} is overloaded`, {
-          headers: [["retry-after", "1"]],
-        });
-      case "cant-mpx-conn":
-        throw new ProtocolError("fcgi-cant-mpx", `${this.#where} refuses a second request`);
-      case "unknown-role":
-        throw new ProtocolError(
-          "fcgi-unknown-role",
-          `${this.#where} does not take the role of a ${this.#request.role}`,
-        );
-      default:
-        return record.protocolStatus satisfies never;
-    }
-  }
-
   /** STDOUT has ended but the request has not: lets the application finish, for a while. */
   async #awaitEnd(): Promise<void> {
     const timer = setTimeout(() => this.#connection.close(), END_GRACE_MS);
+    let complete = false;
     try {
-      while (!this.#ended && await this.#receive() !== undefined);
+      while (!this.#reply.ended && await this.#reply.receive() !== undefined);
+      complete = this.#reply.ended;
     } catch {
-      this.#ended = false;
+      // What came was no end of this request: the connection goes, the reply was whole.
     }
     clearTimeout(timer);
-    this.#release(this.#ended);
+    this.#release(complete);
   }
 
   #isStale(): boolean {
     const { exchange, body } = this.#request;
-    if (this.#heard || this.#connection.served === 0) return false;
+    if (this.#reply.heard || this.#connection.served === 0) return false;
     return IDEMPOTENT.has(exchange.method) && (body === null || body.bytes !== undefined);
   }
 
@@ -329,10 +247,10 @@ class Conversation implements ByteSource {
 
   #noHead(reader: HeadReader): Error {
     const fault = reader.end();
-    const closed = this.#ended ? "" : ` (${this.#where} closed the connection)`;
+    const closed = this.#reply.ended ? "" : ` (${this.#reply.where} closed the connection)`;
     return new GatewayError(502, fault.failure, fault.message + closed, {
       cause: fault,
-      ...(this.#stderr === undefined ? {} : { detail: this.#stderr.excerpt }),
+      ...(this.#reply.excerpt === "" ? {} : { detail: this.#reply.excerpt }),
     });
   }
 
@@ -352,21 +270,10 @@ class Conversation implements ByteSource {
     this.#released = true;
     this.#request.exchange.lifeline.forget(this.#onCut);
     this.#request.body?.close();
-    this.#stderr?.end();
+    this.#reply.closeLog();
     const { decoder } = this.#connection;
-    const clean = complete && this.#fed && !this.#spoilt && decoder.drained && decoder.atBorder;
+    const clean = complete && this.#fed && !this.#reply.spoilt && decoder.drained &&
+      decoder.atBorder;
     this.#pool.release(this.#connection, clean);
   }
-
-  #notice(message: string): void {
-    this.#request.log.notice(message, this.#request.exchange.id);
-  }
-
-  get #where(): string {
-    return formatAddress(this.#connection.address);
-  }
-}
-
-function typeOf(record: FcgiRecord): string {
-  return record.type === "unrecognised" ? String(record.number) : record.type;
 }

@@ -38,6 +38,13 @@ export class ScriptTree {
    * @throws {GatewayError} 404 `no-script`; 403 `outside-root`.
    */
   find(path: ByteString): Script {
+    const found = this.tryFind(path);
+    if (found !== undefined) return found;
+    throw new GatewayError(404, "no-script", `No script along ${JSON.stringify(textOf(path))}`);
+  }
+
+  /** As {@link find}, but undefined where there is no script. */
+  tryFind(path: ByteString): Script | undefined {
     let end = 0;
     while (path.charCodeAt(end) === 47) {
       const slash = path.indexOf("/", end + 1);
@@ -53,7 +60,7 @@ export class ScriptTree {
         return { file, name, rest: path.slice(end), mode: info.mode ?? 0o755 };
       }
     }
-    throw new GatewayError(404, "no-script", `No script along ${JSON.stringify(textOf(path))}`);
+    return undefined;
   }
 
   /** The file's real name, if it lies in the tree. */

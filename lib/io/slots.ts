@@ -17,7 +17,6 @@ export class Slots {
   readonly #options: SlotOptions;
   readonly #queue: Waiter[] = [];
   #taken = 0;
-  #whenIdle: (() => void) | undefined;
 
   constructor(options: SlotOptions) {
     this.#options = options;
@@ -70,14 +69,8 @@ export class Slots {
   /** Gives a slot back; whoever waited longest takes it over. */
   give(): void {
     const next = this.#queue.shift();
-    if (next !== undefined) return next.go();
-    this.#taken--;
-    if (this.#taken === 0) this.#whenIdle?.();
-  }
-
-  /** Resolves when no slot is taken. */
-  async idle(): Promise<void> {
-    if (this.#taken > 0) await new Promise<void>((resolve) => this.#whenIdle = resolve);
+    if (next === undefined) this.#taken--;
+    else next.go();
   }
 }
 

@@ -73,6 +73,9 @@ export interface FileLike {
   close?(): unknown;
 }
 
+/** Positional and named arguments; whoever has others puts a new pair in its place. */
+export type RoutingArgs = readonly [readonly ByteString[], Readonly<Record<string, ByteString>>];
+
 /** One route of the table, for applications that show it. */
 export interface RouteView {
   readonly name: string;
@@ -112,7 +115,7 @@ export interface Environ {
   "wsgi.run_once": boolean;
   "wsgi.file_wrapper": (file: FileLike, blockSize?: number) => AppResult;
   /** Values of the route's groups: positional (none), named. */
-  "wsgiorg.routing_args": [ByteString[], Record<string, ByteString>];
+  "wsgiorg.routing_args": RoutingArgs;
   "portico.request_id": string;
   /** The whole route table, in file order; frozen and shared. */
   "portico.routes": readonly RouteView[];

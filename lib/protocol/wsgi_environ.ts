@@ -8,7 +8,7 @@
  */
 import type { ByteString, Exchange, Mount } from "../exchange.ts";
 import { type EnvironPlan, mountFacts, walkEnviron } from "./cgi_environ.ts";
-import type { Environ, ErrorStream, InputStream, RouteView } from "./wsgi.ts";
+import type { Environ, ErrorStream, InputStream, RouteView, RoutingArgs } from "./wsgi.ts";
 import { wrapFile } from "./wsgi_file.ts";
 
 /** What a route's environs have in common. */
@@ -28,6 +28,8 @@ export interface EnvironParts {
 }
 
 const VERSION: readonly [1, 0] = Object.freeze([1, 0]);
+/** Groups have names; those without one are named by their number. */
+const NO_ARGS: readonly ByteString[] = Object.freeze([]);
 
 /** Builds the environ of one request. */
 export function buildEnviron(
@@ -61,7 +63,7 @@ class RequestEnviron implements Environ {
   declare "wsgi.multiprocess": boolean;
   declare "wsgi.run_once": boolean;
   declare "wsgi.file_wrapper": typeof wrapFile;
-  declare "wsgiorg.routing_args": [ByteString[], Record<string, ByteString>];
+  declare "wsgiorg.routing_args": RoutingArgs;
   declare "portico.request_id": string;
   declare "portico.routes": readonly RouteView[];
   declare "portico.signal": AbortSignal;
@@ -80,7 +82,7 @@ class RequestEnviron implements Environ {
     this["wsgi.multiprocess"] = false;
     this["wsgi.run_once"] = false;
     this["wsgi.file_wrapper"] = wrapFile;
-    this["wsgiorg.routing_args"] = [[], { ...parts.mount.params }];
+    this["wsgiorg.routing_args"] = [NO_ARGS, parts.mount.params];
     this["portico.request_id"] = exchange.id;
     this["portico.routes"] = routes;
     this["portico.signal"] = parts.signal;

@@ -25,7 +25,10 @@ export interface Stage extends AsyncDisposable {
 export interface Subject {
   /** The handler key. */
   readonly kind: string;
-  /** Replies are bytes with a head in CGI's form, so that a program can get them wrong. */
+  /**
+   * Replies are bytes with a head in CGI's form, so that a program can get them wrong (a 502), and
+   * programs have an exit status. Else they are calls, and their faults are our own process's: a 500.
+   */
   readonly speaksBytes: boolean;
   /** Variables may hold any bytes, not only UTF-8. */
   readonly exactBytes: boolean;
@@ -50,7 +53,10 @@ export interface Setting {
   /** Keys of `server`. */
   readonly server?: Readonly<Record<string, unknown>>;
   /** Further routes, made with the probe under the given variables. */
-  readonly more?: readonly { readonly path: string; readonly env: Readonly<Record<string, string>> }[];
+  readonly more?: readonly {
+    readonly path: string;
+    readonly env: Readonly<Record<string, string>>;
+  }[];
 }
 
 /** A gateway whose route `/p/*` is the probe. */

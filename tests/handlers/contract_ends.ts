@@ -78,6 +78,22 @@ function testTimes(subject: Subject): void {
     ]);
   }, { route: { timeout: "200ms" } });
 
+  testWithProbe(
+    subject,
+    "timeout: ends what nobody waits for, if nothing else does",
+    async (theatre) => {
+      // The runtime may not tell of a client that leaves between its upload and the answer.
+      const client = await theatre.send([mark("begun"), HANG], {
+        method: "POST",
+        body: "x".repeat(9000),
+      });
+      await eventually(async () => await theatre.progress() === "begun\n");
+      client.close();
+      await eventually(() => theatre.running() === 0);
+    },
+    { route: { timeout: "300ms" } },
+  );
+
   testWithProbe(subject, "timeout: an answer under way is cut off", async (theatre) => {
     const answer = await theatre.ask([OK, say("first"), HANG]);
     assert.equal(answer.whole, false);

@@ -64,51 +64,52 @@ function testWholeEnviron(subject: Subject): void {
 }
 
 /** A request field line, and the variables that come of it. */
-const FIELDS: readonly [lines: [string, string][], expected: Record<string, string | undefined>][] = [
-  [[["X-One", "a"], ["X-One", "b"]], { HTTP_X_ONE: "a, b" }],
-  [[["Cookie", "a=1"], ["Cookie", "b=2"]], { HTTP_COOKIE: "a=1; b=2" }],
-  [[["Proxy", "http://evil/"]], { HTTP_PROXY: undefined }],
-  [[["X_Foo", "evil"], ["X-Foo", "good"]], { HTTP_X_FOO: "good" }],
-  [[["X_Foo", "evil"]], { HTTP_X_FOO: undefined }],
-  [[["X.Foo", "evil"], ["X~Foo", "evil"]], { HTTP_X_FOO: undefined }],
-  [[["Content_Type", "evil"], ["Content_Length", "9"]], {
-    CONTENT_TYPE: undefined,
-    CONTENT_LENGTH: undefined,
-    HTTP_CONTENT_TYPE: undefined,
-    HTTP_CONTENT_LENGTH: undefined,
-  }],
-  [[["Content-Type", "text/html"]], { CONTENT_TYPE: "text/html", HTTP_CONTENT_TYPE: undefined }],
-  [[["Connection", "close, X-Hop"], ["X-Hop", "1"], ["X-Stay", "1"]], {
-    HTTP_CONNECTION: undefined,
-    HTTP_X_HOP: undefined,
-    HTTP_X_STAY: "1",
-  }],
-  [[["TE", "trailers"], ["Trailer", "X-T"], ["Keep-Alive", "5"], ["Upgrade", "h2c"]], {
-    HTTP_TE: undefined,
-    HTTP_TRAILER: undefined,
-    HTTP_KEEP_ALIVE: undefined,
-    HTTP_UPGRADE: undefined,
-  }],
-  [[["Proxy-Connection", "keep-alive"], ["Proxy-Authorization", "Basic eA=="]], {
-    HTTP_PROXY_CONNECTION: undefined,
-    HTTP_PROXY_AUTHORIZATION: undefined,
-  }],
-  [[["Authorization", "Basic eA=="]], {
-    HTTP_AUTHORIZATION: "Basic eA==",
-    REMOTE_USER: undefined,
-    AUTH_TYPE: undefined,
-  }],
-  [[["X-Forwarded-For", "1.2.3.4"], ["Forwarded", "for=1.2.3.4;host=evil"]], {
-    HTTP_X_FORWARDED_FOR: undefined,
-    HTTP_FORWARDED: undefined,
-    REMOTE_ADDR: "127.0.0.1",
-    SERVER_NAME: "127.0.0.1",
-  }],
-  [[["X-Real-IP", "1.2.3.4"]], { HTTP_X_REAL_IP: undefined }],
-  [[["X-Text", "caf\xc3\xa9"]], { HTTP_X_TEXT: "caf\xc3\xa9" }],
-  [[["X-Empty", ""]], { HTTP_X_EMPTY: "" }],
-  [[["X-Tab", "a\tb"]], { HTTP_X_TAB: "a\tb" }],
-];
+const FIELDS: readonly [lines: [string, string][], expected: Record<string, string | undefined>][] =
+  [
+    [[["X-One", "a"], ["X-One", "b"]], { HTTP_X_ONE: "a, b" }],
+    [[["Cookie", "a=1"], ["Cookie", "b=2"]], { HTTP_COOKIE: "a=1; b=2" }],
+    [[["Proxy", "http://evil/"]], { HTTP_PROXY: undefined }],
+    [[["X_Foo", "evil"], ["X-Foo", "good"]], { HTTP_X_FOO: "good" }],
+    [[["X_Foo", "evil"]], { HTTP_X_FOO: undefined }],
+    [[["X.Foo", "evil"], ["X~Foo", "evil"]], { HTTP_X_FOO: undefined }],
+    [[["Content_Type", "evil"], ["Content_Length", "9"]], {
+      CONTENT_TYPE: undefined,
+      CONTENT_LENGTH: undefined,
+      HTTP_CONTENT_TYPE: undefined,
+      HTTP_CONTENT_LENGTH: undefined,
+    }],
+    [[["Content-Type", "text/html"]], { CONTENT_TYPE: "text/html", HTTP_CONTENT_TYPE: undefined }],
+    [[["Connection", "close, X-Hop"], ["X-Hop", "1"], ["X-Stay", "1"]], {
+      HTTP_CONNECTION: undefined,
+      HTTP_X_HOP: undefined,
+      HTTP_X_STAY: "1",
+    }],
+    [[["TE", "trailers"], ["Trailer", "X-T"], ["Keep-Alive", "5"], ["Upgrade", "h2c"]], {
+      HTTP_TE: undefined,
+      HTTP_TRAILER: undefined,
+      HTTP_KEEP_ALIVE: undefined,
+      HTTP_UPGRADE: undefined,
+    }],
+    [[["Proxy-Connection", "keep-alive"], ["Proxy-Authorization", "Basic eA=="]], {
+      HTTP_PROXY_CONNECTION: undefined,
+      HTTP_PROXY_AUTHORIZATION: undefined,
+    }],
+    [[["Authorization", "Basic eA=="]], {
+      HTTP_AUTHORIZATION: "Basic eA==",
+      REMOTE_USER: undefined,
+      AUTH_TYPE: undefined,
+    }],
+    [[["X-Forwarded-For", "1.2.3.4"], ["Forwarded", "for=1.2.3.4;host=evil"]], {
+      HTTP_X_FORWARDED_FOR: undefined,
+      HTTP_FORWARDED: undefined,
+      REMOTE_ADDR: "127.0.0.1",
+      SERVER_NAME: "127.0.0.1",
+    }],
+    [[["X-Real-IP", "1.2.3.4"]], { HTTP_X_REAL_IP: undefined }],
+    [[["X-Text", "caf\xc3\xa9"]], { HTTP_X_TEXT: "caf\xc3\xa9" }],
+    [[["X-Empty", ""]], { HTTP_X_EMPTY: "" }],
+    [[["X-Tab", "a\tb"]], { HTTP_X_TAB: "a\tb" }],
+  ];
 
 function testFields(subject: Subject): void {
   testWithProbe(subject, "turns request fields into variables by the rules", async (theatre) => {

@@ -9,18 +9,26 @@ export function testFaults(subject: Subject): void {
   testCut(subject);
   testPages(subject);
 
-  testWithProbe(subject, "what a program complains of is logged with the request's id", async (theatre) => {
-    await theatre.ask([log("one warning"), OK, say("fine"), log("another")]);
-    await theatre.ask([log("of the second"), OK]);
-    const lines = await linesOf(theatre.gateway.log());
-    const [first, second] = await linesOf(theatre.gateway.access());
-    assert.deepEqual(lines.map(({ level, id, message }) => [level, id, message]), [
-      ["program", first?.id, "one warning"],
-      ["program", first?.id, "another"],
-      ["program", second?.id, "of the second"],
-    ]);
-  });
+  testWithProbe(
+    subject,
+    "what a program complains of is logged with the request's id",
+    async (theatre) => {
+      await theatre.ask([log("one warning"), OK, say("fine"), log("another")]);
+      await theatre.ask([log("of the second"), OK]);
+      const lines = await linesOf(theatre.gateway.log());
+      const [first, second] = await linesOf(theatre.gateway.access());
+      assert.deepEqual(lines.map(({ level, id, message }) => [level, id, message]), [
+        ["program", first?.id, "one warning"],
+        ["program", first?.id, "another"],
+        ["program", second?.id, "of the second"],
+      ]);
+    },
+  );
 
+  if (subject.speaksBytes) testExit(subject);
+}
+
+function testExit(subject: Subject): void {
   testWithProbe(subject, "a bad exit after a whole reply is logged, no more", async (theatre) => {
     const answer = await theatre.ask([OK, say("all of it"), exit(3)]);
     assert.equal(answer.text, "all of it");
@@ -39,10 +47,10 @@ function testNoReply(subject: Subject): void {
     "dies after a while": [wait(0.05), DIE],
   };
   for (const [what, play] of Object.entries(plays)) {
-    testWithProbe(subject, `a program that ${what} is a 502`, async (theatre) => {
-      assert.equal((await theatre.ask(play)).status, 502);
+    testWithProbe(subject, `a program that ${what} is a ${faultOf(subject)}`, async (theatre) => {
+      assert.equal((await theatre.ask(play)).status, faultOf(subject));
       const [line] = (await linesOf(theatre.gateway.log())).filter(({ failure }) => failure);
-      assert.equal(line?.failure, "no-output");
+      assert.match(line?.failure ?? "", subject.speaksBytes ? /^no-output$/ : /^wsgi-/);
     });
   }
 }
@@ -68,27 +76,35 @@ function testCut(subject: Subject): void {
 
 function testPages(subject: Subject): void {
   const play = [log(`secret of ${TESTS}`), exit(1)];
+  const title = subject.speaksBytes ? "502 Bad Gateway" : "500 Internal Server Error";
 
-  testWithProbe(subject, "a 502 tells the client an id and nothing else", async (theatre) => {
-    const answer = await theatre.ask(play);
-    const [access] = await linesOf(theatre.gateway.access());
-    assert.equal(answer.status, 502);
-    assert.equal(answer.text, `502 Bad Gateway\nRequest id: ${access?.id}\n`);
-    assert.equal(answer.get("x-request-id"), access?.id);
-    assert.equal(answer.get("cache-control"), "no-store");
-    const [failure] = (await linesOf(theatre.gateway.log())).filter(({ failure }) => failure);
-    assert.deepEqual(
-      [failure?.id, failure?.route, failure?.kind, failure?.failure],
-      [access?.id, "probe", subject.kind, "no-output"],
-    );
-    assert.ok(failure?.upstream);
-  });
+  testWithProbe(
+    subject,
+    "an error page tells the client an id and nothing else",
+    async (theatre) => {
+      const answer = await theatre.ask(play);
+      const [access] = await linesOf(theatre.gateway.access());
+      assert.equal(answer.status, faultOf(subject));
+      assert.equal(answer.text, `${title}\nRequest id: ${access?.id}\n`);
+      assert.equal(answer.get("x-request-id"), access?.id);
+      assert.equal(answer.get("cache-control"), "no-store");
+      const [failure] = (await linesOf(theatre.gateway.log())).filter(({ failure }) => failure);
+      const { id, route, kind, upstream } = failure ?? assert.fail("nothing was logged");
+      assert.deepEqual([id, route, kind], [access?.id, "probe", subject.kind]);
+      assert.ok(upstream);
+    },
+  );
 
-  testWithProbe(subject, "dev: a 502 explains itself", async (theatre) => {
-    const answer = await theatre.ask(play);
-    assert.match(answer.text, /^502 Bad Gateway\n/);
-    assert.match(answer.text, /no-output: /);
-    assert.match(answer.text, /route "probe"/);
-    assert.ok(answer.text.includes(`secret of ${TESTS}`));
+  testWithProbe(subject, "dev: an error page explains itself", async (theatre) => {
+    const { text } = await theatre.ask(play);
+    assert.ok(text.startsWith(`${title}\n`));
+    assert.match(text, /\n[a-z]+-[a-z-]+: \S/);
+    assert.match(text, /route "probe"/);
+    if (subject.speaksBytes) assert.ok(text.includes(`secret of ${TESTS}`));
   }, { server: { dev: true } });
+}
+
+/** The status of a program's own fault. */
+function faultOf({ speaksBytes }: Subject): number {
+  return speaksBytes ? 502 : 500;
 }

@@ -7,8 +7,8 @@ import {
   ENVIRON,
   filling,
   formatPlay,
-  MEASURE,
   mark,
+  MEASURE,
   OK,
   type Play,
   say,
@@ -39,13 +39,18 @@ function testBodies(subject: Subject): void {
       }
     }, { route: { requestBody: mode } });
 
-    testWithProbe(subject, `${mode}: no body, no CONTENT_LENGTH, and an empty input`, async (theatre) => {
-      for (const method of ["GET", "POST", "DELETE", "OPTIONS"]) {
-        const { digest, environ } = await report(theatre, { method });
-        assert.equal(digest, await digestOf(""));
-        assert.equal("CONTENT_LENGTH" in environ, false, method);
-      }
-    }, { route: { requestBody: mode } });
+    testWithProbe(
+      subject,
+      `${mode}: no body, no CONTENT_LENGTH, and an empty input`,
+      async (theatre) => {
+        for (const method of ["GET", "POST", "DELETE", "OPTIONS"]) {
+          const { digest, environ } = await report(theatre, { method });
+          assert.equal(digest, await digestOf(""));
+          assert.equal("CONTENT_LENGTH" in environ, false, method);
+        }
+      },
+      { route: { requestBody: mode } },
+    );
   }
 
   testWithProbe(subject, "stream: sends back while it still receives", async (theatre) => {
@@ -54,12 +59,27 @@ function testBodies(subject: Subject): void {
       target: "/p/",
       headers: { "X-Play": formatPlay([OK, ECHO]), "Transfer-Encoding": "chunked" },
     });
-    await client.write("4\r\nping\r\n");
+    await client.write("5\r\nping\n\r\n");
     assert.equal((await client.head()).status, 200);
-    assert.equal(await client.some(), "4\r\nping\r\n");
-    await client.write("4\r\npong\r\n0\r\n\r\n");
-    assert.equal((await client.body()).text, "pong");
+    assert.equal(await client.some(), "5\r\nping\n\r\n");
+    await client.write("5\r\npong\n\r\n0\r\n\r\n");
+    assert.equal((await client.body()).text, "pong\n");
   }, { route: { requestBody: "stream" } });
+
+  testWithProbe(
+    subject,
+    "any method may have a body but GET, whose body is dropped",
+    async (theatre) => {
+      for (const method of ["OPTIONS", "PUT", "DELETE", "SEARCH"]) {
+        const { digest, environ } = await report(theatre, { method, body: "body" });
+        assert.equal(digest, await digestOf("body"), method);
+        assert.equal(environ["CONTENT_LENGTH"], "4");
+      }
+      const { digest, environ } = await report(theatre, { method: "GET", body: "body" });
+      assert.equal(digest, await digestOf(""));
+      assert.equal("CONTENT_LENGTH" in environ, false);
+    },
+  );
 
   testWithProbe(subject, "refuses a length beside a transfer coding", async (theatre) => {
     const headers = { "Transfer-Encoding": "chunked" };
@@ -104,42 +124,57 @@ function testUnread(subject: Subject): void {
     assert.deepEqual(await linesOf(theatre.gateway.log()), []);
   });
 
-  testWithProbe(subject, "stream: an answer given before the input has come is whole", async (theatre) => {
-    using client = await theatre.send([OK, say("early")], {
-      method: "POST",
-      headers: { "Content-Length": "1000000" },
-    });
-    await client.write("the beginning");
-    const answer = await client.answer();
-    assert.equal(answer.text, "early");
-    assert.ok(answer.whole);
-    await eventually(() => theatre.running() === 0);
-  }, { route: { requestBody: "stream" } });
+  testWithProbe(
+    subject,
+    "stream: an answer given before the input has come is whole",
+    async (theatre) => {
+      using client = await theatre.send([OK, say("early")], {
+        method: "POST",
+        headers: { "Content-Length": "1000000" },
+      });
+      await client.write("the beginning");
+      const answer = await client.answer();
+      assert.equal(answer.text, "early");
+      assert.ok(answer.whole);
+      await eventually(() => theatre.running() === 0);
+    },
+    { route: { requestBody: "stream" } },
+  );
 }
 
 function testLimits(subject: Subject): void {
   for (const mode of ["spool", "stream"]) {
     const setting = { route: { requestBody: mode, maxRequestBody: "64KiB" } };
 
-    testWithProbe(subject, `${mode}: a declared length past the limit is a 413 at once`, async (theatre) => {
-      using client = await theatre.send([mark("started"), OK], {
-        method: "POST",
-        headers: { "Content-Length": "65537" },
-      });
-      const answer = await client.answer();
-      assert.equal(answer.status, 413);
-      assert.equal(await theatre.progress(), "");
-    }, setting);
+    testWithProbe(
+      subject,
+      `${mode}: a declared length past the limit is a 413 at once`,
+      async (theatre) => {
+        using client = await theatre.send([mark("started"), OK], {
+          method: "POST",
+          headers: { "Content-Length": "65537" },
+        });
+        const answer = await client.answer();
+        assert.equal(answer.status, 413);
+        assert.equal(await theatre.progress(), "");
+      },
+      setting,
+    );
 
-    testWithProbe(subject, `${mode}: a body that grows past the limit is a 413`, async (theatre) => {
-      using client = await theatre.send([MEASURE, OK], {
-        method: "POST",
-        headers: { "Transfer-Encoding": "chunked" },
-      });
-      await client.write(`10000\r\n${"x".repeat(65_536)}\r\n1\r\nx\r\n`);
-      assert.equal((await client.answer()).status, 413);
-      await eventually(() => theatre.running() === 0);
-    }, setting);
+    testWithProbe(
+      subject,
+      `${mode}: a body that grows past the limit is a 413`,
+      async (theatre) => {
+        using client = await theatre.send([MEASURE, OK], {
+          method: "POST",
+          headers: { "Transfer-Encoding": "chunked" },
+        });
+        await client.write(`10000\r\n${"x".repeat(65_536)}\r\n1\r\nx\r\n`);
+        assert.equal((await client.answer()).status, 413);
+        await eventually(() => theatre.running() === 0);
+      },
+      setting,
+    );
 
     testWithProbe(subject, `${mode}: a body just at the limit is taken`, async (theatre) => {
       const body = "x".repeat(65_536);
@@ -150,31 +185,40 @@ function testLimits(subject: Subject): void {
 }
 
 function testLeaving(subject: Subject): void {
-  testWithProbe(subject, "spool: a client that leaves in mid-upload starts nothing", async (theatre) => {
-    const client = await theatre.send([mark("started"), OK], {
-      method: "POST",
-      headers: { "Content-Length": "1000" },
-    });
-    await client.write("some");
-    client.close();
-    await eventually(async () => (await linesOf(theatre.gateway.access())).length === 1);
-    const [line] = await linesOf(theatre.gateway.access());
-    assert.equal(line?.status, 499);
-    assert.equal(await theatre.progress(), "");
-  });
+  testWithProbe(
+    subject,
+    "spool: a client that leaves in mid-upload starts nothing",
+    async (theatre) => {
+      const client = await theatre.send([mark("started"), OK], {
+        method: "POST",
+        headers: { "Content-Length": "1000" },
+      });
+      await client.write("some");
+      client.close();
+      await eventually(async () => (await linesOf(theatre.gateway.access())).length === 1);
+      const [line] = await linesOf(theatre.gateway.access());
+      assert.equal(line?.status, 499);
+      assert.equal(await theatre.progress(), "");
+    },
+  );
 
-  testWithProbe(subject, "stream: a client that leaves in mid-upload stops the program", async (theatre) => {
-    const client = await theatre.send([mark("started"), MEASURE, OK, mark("went on")], {
-      method: "POST",
-      headers: { "Content-Length": "1000" },
-    });
-    await client.write("some");
-    await eventually(async () => await theatre.progress() === "started\n");
-    client.close();
-    await eventually(() => theatre.running() === 0);
-    await eventually(async () => (await linesOf(theatre.gateway.access())).length === 1);
-    assert.equal(await theatre.progress(), "started\n");
-  }, { route: { requestBody: "stream" } });
+  testWithProbe(
+    subject,
+    "stream: a client that leaves in mid-upload stops the program",
+    async (theatre) => {
+      const client = await theatre.send([mark("started"), MEASURE, OK, mark("went on")], {
+        method: "POST",
+        headers: { "Content-Length": "1000" },
+      });
+      await client.write("some");
+      await eventually(async () => await theatre.progress() === "started\n");
+      client.close();
+      await eventually(() => theatre.running() === 0);
+      await eventually(async () => (await linesOf(theatre.gateway.access())).length === 1);
+      assert.equal(await theatre.progress(), "started\n");
+    },
+    { route: { requestBody: "stream" } },
+  );
 }
 
 async function report(theatre: Theatre, request: { method: string; body?: string }) {

@@ -1,6 +1,6 @@
 /** What the gateway makes of FastCGI records that no good responder would send, or not in this way. */
 import assert from "node:assert/strict";
-import { type Body, ask, Client, type Head } from "../support/client.ts";
+import { ask, type Body, Client, type Head } from "../support/client.ts";
 import { eventually, type TestGateway, withGateway } from "../support/gateway.ts";
 import {
   end,
@@ -118,7 +118,13 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   "records of another request": {
     ...good,
-    sends: joined(out("X-Evil: 1\n\n", { id: 2 }), out(HEAD), out("evil", { id: 7 }), out("hello"), end()),
+    sends: joined(
+      out("X-Evil: 1\n\n", { id: 2 }),
+      out(HEAD),
+      out("evil", { id: 7 }),
+      out("hello"),
+      end(),
+    ),
     notice: /for request 2: skipped/,
   },
   "records of another request alone": {
@@ -350,7 +356,9 @@ Deno.test("fastcgi: POST is never sent twice", async () => {
 
 Deno.test("fastcgi: GET is sent again once, and not when an answer had begun", async () => {
   const alwaysDrops: Script = async (wire, { connection, params }) => {
-    if (connection === 1 && params.get("REQUEST_METHOD") === "OPTIONS") return await wire.write(GOOD);
+    if (connection === 1 && params.get("REQUEST_METHOD") === "OPTIONS") {
+      return await wire.write(GOOD);
+    }
     wire.close();
   };
   await withRaw(alwaysDrops, async ({ ask, responder }) => {

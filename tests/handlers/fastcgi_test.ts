@@ -159,7 +159,14 @@ Deno.test("fastcgi: who waits for a connection is let go in time, or when the cl
   });
 });
 
-const COMMAND = ["deno", "run", "-A", "--no-lock", `${TESTS}/upstreams/fastcgi_worker.ts`, "{socket}"];
+const COMMAND = [
+  "deno",
+  "run",
+  "-A",
+  "--no-lock",
+  `${TESTS}/upstreams/fastcgi_worker.ts`,
+  "{socket}",
+];
 const PID: Play = [OK, ENVIRON];
 
 /** A route by processes of our own; their environ holds the mark. */

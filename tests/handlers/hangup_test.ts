@@ -45,7 +45,12 @@ function anyRequest(pick: Chance, kinds: readonly string[]): RequestText {
   const target = `/${kinds[pick(kinds.length)]}/`;
   const headers = { "X-Play": formatPlay(play) };
   if (pick(3) > 0) return { target, headers };
-  return { method: "POST", target, headers, body: "x".repeat(anyLength(pick, play.includes(HANG))) };
+  return {
+    method: "POST",
+    target,
+    headers,
+    body: "x".repeat(anyLength(pick, play.includes(HANG))),
+  };
 }
 
 /** Some bodies are large enough to lie in a file. */
@@ -78,7 +83,11 @@ async function hangUpAtRandom(port: number): Promise<number> {
     while (left-- > 0) {
       const toCgi = cgiLeft > 0 && pick(REQUESTS / CGI_REQUESTS) === 0;
       if (toCgi) cgiLeft--;
-      await hangUpOn(port, anyRequest(pick, toCgi ? ["cgi"] : ["spool", "stream", "respond"]), pick);
+      await hangUpOn(
+        port,
+        anyRequest(pick, toCgi ? ["cgi"] : ["spool", "stream", "respond"]),
+        pick,
+      );
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, (_, seed) => visit(seed)));

@@ -38,8 +38,9 @@ function upload(
 }
 
 async function withSpool(
-  body: (size: (exchange: Exchange, mode: Mode, max?: number) => Promise<SizedBody | null>) =>
-    Promise<void>,
+  body: (
+    size: (exchange: Exchange, mode: Mode, max?: number) => Promise<SizedBody | null>,
+  ) => Promise<void>,
   quota = 10 * MIB,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "pt-body-" });

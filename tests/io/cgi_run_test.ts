@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { ClientGone, GatewayError } from "../../lib/errors.ts";
 import type { Outcome, SizedBody } from "../../lib/exchange.ts";
-import { type CgiCommand, type CgiRequest, runCgi } from "../../lib/io/cgi_run.ts";
+import { type CgiRequest, runCgi } from "../../lib/io/cgi_run.ts";
+import type { CgiCommand } from "../../lib/io/cgi_start.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { eventually } from "../support/gateway.ts";
 import { MemoryLog } from "../support/service_log.ts";
@@ -49,7 +50,8 @@ function prepare(script: string, command: Partial<CgiCommand> = {}): Run {
     },
     maxReplyHead: 1000,
     log,
-    onExit: () => exits++,
+    onExit: () => {},
+    onEnd: () => exits++,
   };
   return { log, body, request, exits: () => exits };
 }
@@ -109,7 +111,9 @@ Deno.test("runCgi() tells what keeps a program from starting", async () => {
 });
 
 Deno.test("runCgi() kills what is deaf to SIGTERM, after a grace", async () => {
-  const { request, exits } = prepare(`trap '' TERM; ${HEAD} echo ready; while :; do sleep 0.1; done`);
+  const { request, exits } = prepare(
+    `trap '' TERM; ${HEAD} echo ready; while :; do sleep 0.1; done`,
+  );
   const outcome = await runCgi(request);
   assert.ok(outcome.type === "reply" && outcome.body !== null && "cancel" in outcome.body);
   await outcome.body.read();

@@ -4,7 +4,14 @@ import { eventually, TESTS } from "../support/gateway.ts";
 import { processesWith } from "../support/processes.ts";
 import { MemoryLog } from "../support/service_log.ts";
 
-const WORKER = [Deno.execPath(), "run", "-A", "--no-lock", `${TESTS}/upstreams/worker.ts`, "{socket}"];
+const WORKER = [
+  Deno.execPath(),
+  "run",
+  "-A",
+  "--no-lock",
+  `${TESTS}/upstreams/worker.ts`,
+  "{socket}",
+];
 
 interface Scene {
   readonly log: MemoryLog;

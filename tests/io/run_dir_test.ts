@@ -34,9 +34,11 @@ Deno.test("claimRunDir() never gives a folder to two at once", async () => {
 
 Deno.test("claimRunDir() gives a folder that another process holds to nobody", async () => {
   await withFolder(async (runDir) => {
-    const program = `const { claimRunDir } = await import(${JSON.stringify(
-      new URL("../../lib/io/run_dir.ts", import.meta.url).href,
-    )});
+    const program = `const { claimRunDir } = await import(${
+      JSON.stringify(
+        new URL("../../lib/io/run_dir.ts", import.meta.url).href,
+      )
+    });
       const claimed = await claimRunDir(Deno.args[0]);
       console.log(claimed.path);
       await new Promise((resolve) => setTimeout(resolve, 60_000));`;

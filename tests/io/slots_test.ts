@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../../lib/errors.ts";
-import { Slots, type SlotOptions } from "../../lib/io/slots.ts";
+import { type SlotOptions, Slots } from "../../lib/io/slots.ts";
 import { Lifeline } from "../../lib/lifeline.ts";
 
 function slotsOf(changes: Partial<SlotOptions> = {}): Slots {

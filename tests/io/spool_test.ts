@@ -36,7 +36,9 @@ Deno.test("SpoolFile gives back what was written, in pieces", async () => {
   await withSpool(2 ** 20, async (spool) => {
     const file = await spool.create();
     const whole = bytes(200_000);
-    for (let at = 0; at < whole.length; at += 7777) await file.append(whole.subarray(at, at + 7777));
+    for (let at = 0; at < whole.length; at += 7777) {
+      await file.append(whole.subarray(at, at + 7777));
+    }
     await file.rewind();
     const read: number[] = [];
     for (let piece = await file.read(); piece !== undefined; piece = await file.read()) {

@@ -4,7 +4,9 @@
 export function processesWith(variable: string): number[] {
   const found: number[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {
-    if (/^\d+$/.test(name) && Number(name) !== Deno.pid && environOf(name).includes(`\0${variable}\0`)) {
+    if (
+      /^\d+$/.test(name) && Number(name) !== Deno.pid && environOf(name).includes(`\0${variable}\0`)
+    ) {
       found.push(Number(name));
     }
   }

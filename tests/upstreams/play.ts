@@ -37,8 +37,7 @@ export type Play = readonly Step[];
 /** Output; `\n` ends lines. Code units are bytes. */
 export const say = (value: string): Step => ({ do: "say", value });
 /** A reply's head in CGI's form, with its blank line. */
-export const head = (...lines: readonly string[]): Step =>
-  say([...lines, "", ""].join("\n"));
+export const head = (...lines: readonly string[]): Step => say([...lines, "", ""].join("\n"));
 /** The head of everyday. */
 export const OK: Step = head("Content-Type: text/plain");
 export const log = (value: string): Step => ({ do: "log", value });

@@ -2,7 +2,7 @@
  * A FastCGI responder that writes what a test says, byte by byte, and keeps what it was sent. For all that
  * a well-behaved responder would never do.
  */
-import { type FcgiRecord, FCGI_TYPES } from "../../lib/protocol/fastcgi.ts";
+import { FCGI_TYPES, type FcgiRecord } from "../../lib/protocol/fastcgi.ts";
 import { decodePairs, type FcgiProtocolStatus } from "../../lib/protocol/fastcgi.ts";
 import { FcgiDecoder } from "../../lib/protocol/fastcgi_decoder.ts";
 import { encodeRecord } from "../../lib/protocol/fastcgi_encoder.ts";

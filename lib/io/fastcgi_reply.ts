@@ -1,0 +1,144 @@
+/**
+ * The receiving half of a FastCGI conversation: takes the records of one request off its connection,
+ * gives out STDOUT, sends STDERR to the log, and heeds the protocol's own verdict.
+ *
+ * Source: FastCGI Specification 1.0; section numbers are its own.
+ */
+import { GatewayError, ProtocolError } from "../errors.ts";
+import type { Exchange } from "../exchange.ts";
+import { formatAddress } from "../fields.ts";
+import type { ServiceLog } from "../handler.ts";
+import type { FcgiRecord, FcgiRole } from "../protocol/fastcgi.ts";
+import type { FcgiConnection } from "./fastcgi_connection.ts";
+import { ProgramLog } from "./program_log.ts";
+
+/** What the receiving half needs of a request. */
+export interface Awaited {
+  readonly exchange: Exchange;
+  readonly role: FcgiRole;
+  readonly log: ServiceLog;
+}
+
+export class FcgiReply {
+  /** Something was read: the application has seen the request. */
+  heard = false;
+  /** The empty STDOUT record came: the body is whole. */
+  stdoutEnded = false;
+  /** END_REQUEST came. */
+  ended = false;
+  /** Something came behind the end: whose, nobody knows. */
+  spoilt = false;
+  readonly #connection: FcgiConnection;
+  readonly #request: Awaited;
+  readonly #id: number;
+  #stderr: ProgramLog | undefined;
+
+  constructor(connection: FcgiConnection, request: Awaited, id: number) {
+    this.#connection = connection;
+    this.#request = request;
+    this.#id = id;
+  }
+
+  /** The first lines that came on STDERR. */
+  get excerpt(): string {
+    return this.#stderr?.excerpt ?? "";
+  }
+
+  /** The upstream's address, for messages. */
+  get where(): string {
+    return formatAddress(this.#connection.address);
+  }
+
+  closeLog(): void {
+    this.#stderr?.end();
+  }
+
+  /**
+   * Takes the next bytes off the connection and gives the STDOUT among them, moved together in place;
+   * undefined at the connection's end.
+   */
+  async receive(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const arrival = await this.#connection.receive();
+    this.#request.exchange.lifeline.throwIfCut();
+    if (arrival === undefined) return undefined;
+    this.heard = true;
+    const { decoder } = this.#connection;
+    decoder.push(arrival);
+    let start = 0;
+    let end = 0;
+    for (let record = decoder.next(); record !== undefined; record = decoder.next()) {
+      const content = this.#take(record);
+      if (content === undefined) continue;
+      const from = content.byteOffset - arrival.byteOffset;
+      if (end === 0) start = end = from;
+      else if (from !== end) arrival.copyWithin(end, from, from + content.length);
+      end += content.length;
+    }
+    return arrival.subarray(start, end);
+  }
+
+  /** Acts on a record; gives the content of STDOUT. */
+  #take(record: FcgiRecord): Uint8Array<ArrayBuffer> | undefined {
+    if (this.ended) {
+      this.spoilt = true;
+      return undefined;
+    }
+    if ("id" in record && record.id !== this.#id) {
+      this.#notice(`${this.where} sent a ${record.type} record for request ${record.id}: skipped`);
+      return undefined;
+    }
+    switch (record.type) {
+      case "stdout":
+        if (record.content.length === 0) this.stdoutEnded = true;
+        return record.content.length === 0 ? undefined : record.content;
+      case "stderr":
+        this.#stderr ??= new ProgramLog(this.#request.log, this.#request.exchange.id);
+        this.#stderr.push(record.content);
+        return undefined;
+      case "end-request":
+        this.#end(record);
+        return undefined;
+      // Answers to questions that were not asked are no fault (§4.2).
+      case "get-values-result":
+      case "unknown-type":
+        return undefined;
+      default:
+        this.#notice(`${this.where} sent a record of type ${typeOf(record)}: skipped`);
+        return undefined;
+    }
+  }
+
+  /** §5.5: the protocol's own verdict. */
+  #end(record: Extract<FcgiRecord, { type: "end-request" }>): void {
+    this.ended = true;
+    this.#stderr?.end();
+    switch (record.protocolStatus) {
+      case "request-complete":
+        if (record.appStatus !== 0) {
+          this.#notice(`${this.where} ended with application status ${record.appStatus}`);
+        }
+        return;
+      case "overloaded":
+        throw new GatewayError(503, "fcgi-overloaded", `${this.where} is overloaded`, {
+          headers: [["retry-after", "1"]],
+        });
+      case "cant-mpx-conn":
+        throw new ProtocolError("fcgi-cant-mpx", `${this.where} refuses a second request`);
+      case "unknown-role":
+        throw new ProtocolError(
+          "fcgi-unknown-role",
+          `${this.where} does not take the role of a ${this.#request.role}`,
+        );
+      default:
+        return record.protocolStatus satisfies never;
+    }
+  }
+
+  #notice(message: string): void {
+    this.#request.log.notice(message, this.#request.exchange.id);
+  }
+}
+
+function typeOf(record: FcgiRecord): string {
+  return record.type === "unrecognised" ? String(record.number) : record.type;
+}
