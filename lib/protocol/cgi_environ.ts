@@ -139,13 +139,14 @@ function walkEnds(exchange: Exchange, sink: EnvironSink): void {
 function walkHeaders(exchange: Exchange, sink: EnvironSink): void {
   const { headers } = exchange;
   const nominated = nominatedFields(headers.get("connection"));
-  for (const [name, value] of headers) {
+  // `forEach` costs the runtime less than its iterator (tests/bench, wsgi).
+  headers.forEach((value, name) => {
     const variable = variableOf(name);
-    if (variable === "") continue;
-    if (nominated !== null && nominated.includes(name)) continue;
-    if (exchange.withholds(name)) continue;
+    if (variable === "") return;
+    if (nominated !== null && nominated.includes(name)) return;
+    if (exchange.withholds(name)) return;
     sink.set(variable, value);
-  }
+  });
 }
 
 /**

@@ -5,7 +5,7 @@
  * Usage: worker.ts SOCKET [stubborn]   (stubborn: deaf to SIGTERM)
  */
 const [path = "", mode] = Deno.args;
-if (mode === "stubborn") Deno.addSignalListener("SIGTERM", () => console.error("not now"));
+if (mode === "stubborn") Deno.addSignalListener("SIGTERM", () => say("not now"));
 
 for await (const connection of Deno.listen({ transport: "unix", path })) serve(connection);
 
@@ -14,9 +14,13 @@ async function serve(connection: Deno.Conn): Promise<void> {
   const count = await connection.read(buffer).catch(() => null);
   const [word, argument] = new TextDecoder().decode(buffer.subarray(0, count ?? 0)).split(" ");
   if (word === "exit") {
-    console.error(`ending with ${argument}`);
+    say(`ending with ${argument}`);
     Deno.exit(Number(argument));
   }
   if (word === "pid") await connection.write(new TextEncoder().encode(String(Deno.pid)));
   connection.close();
+}
+
+function say(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 }
