@@ -29,17 +29,17 @@ import {
   type Service,
   treePath,
 } from "../handler.ts";
+import { type Call, Programs } from "../io/cgi_programs.ts";
 import { runCgi } from "../io/cgi_run.ts";
 import type { CgiCommand } from "../io/cgi_start.ts";
 import { DEFAULT_PATH, lookUpId, resolveProgram } from "../io/program.ts";
 import { resolvePath } from "../values.ts";
-import { refuseEncodedSlash, ScriptTree } from "../io/script_finder.ts";
 import { Slots } from "../io/slots.ts";
 import {
+  byteString,
   collectEnviron,
   type EnvironFacts,
   type EnvironPlan,
-  planEnviron,
   textOf,
   walkEnviron,
 } from "../protocol/cgi_environ.ts";
@@ -145,7 +145,7 @@ async function explain(options: Options, question: Question): Promise<Explanatio
       target: [call.program, ...call.args].join(" "),
       scriptName: call.scriptName,
       pathInfo: call.pathInfo,
-      environ: { PATH: DEFAULT_PATH, ...passed(options, bytesOf), ...environ },
+      environ: { PATH: DEFAULT_PATH, ...passed(options, byteString), ...environ },
       notes: [],
     });
   } catch (error) {
@@ -160,72 +160,6 @@ function noteOf(error: unknown): string {
     return "the folder does not exist: serve will not start";
   }
   throw error;
-}
-
-/** What to run for a request. */
-interface Call {
-  readonly program: string;
-  readonly args: readonly string[];
-  /** SCRIPT_FILENAME, as bytes. */
-  readonly file: ByteString;
-  readonly scriptName: ByteString;
-  readonly pathInfo: ByteString;
-  readonly cwd: string;
-}
-
-/** Finds the program for a request: the one of the route, or the one that its path names. */
-class Programs {
-  readonly plan: EnvironPlan;
-  readonly #options: Options;
-  readonly #folder: string;
-  readonly #script: string | undefined;
-  readonly #tree: ScriptTree | undefined;
-  readonly #interpreters: readonly (readonly [string, readonly string[]])[];
-
-  constructor(options: Options, place: Place) {
-    this.#options = options;
-    this.#folder = place.folder;
-    const root = options.root === undefined ? undefined : resolvePath(options.root, place.folder);
-    this.#script = options.script === undefined
-      ? undefined
-      : resolveProgram(options.script, place.folder);
-    this.#tree = root === undefined ? undefined : new ScriptTree(root);
-    this.#interpreters = Object.entries(options.interpreters ?? {}).map(
-      ([suffix, [program = "", ...args]]) =>
-        [suffix, [resolveProgram(program, place.folder), ...args]] as const,
-    );
-    this.plan = planEnviron(options.env ?? {}, root ?? place.folder);
-  }
-
-  find(path: ByteString, exchange: Exchange, mount: Mount): Call {
-    if (this.#tree === undefined) return this.#call(this.#script ?? "", mount, 0o111);
-    refuseEncodedSlash(exchange);
-    const { file, name, rest, mode } = this.#tree.find(path);
-    const before = mount.pathInfo === "" ? "" : mount.scriptName;
-    return this.#call(file, { scriptName: before + name, pathInfo: rest }, mode);
-  }
-
-  #call(file: string, at: Pick<Mount, "scriptName" | "pathInfo">, mode: number): Call {
-    const interpreter = this.#interpreters.find(([suffix]) => file.endsWith(suffix))?.[1];
-    if (interpreter === undefined && (mode & 0o111) === 0) {
-      throw new GatewayError(403, "script-not-executable", `${file} is not executable`);
-    }
-    const [program, ...before] = interpreter === undefined ? [file] : [...interpreter, file];
-    return {
-      program: program ?? file,
-      args: [...before, ...(this.#options.args ?? [])],
-      file: file.startsWith("/") ? bytesOf(file) : file,
-      scriptName: at.scriptName,
-      pathInfo: at.pathInfo,
-      cwd: this.#cwd(file),
-    };
-  }
-
-  /** RFC 3875 §7.2: the folder of the script. */
-  #cwd(file: string): string {
-    if (this.#options.cwd !== undefined) return resolvePath(this.#options.cwd, this.#folder);
-    return file.startsWith("/") ? file.slice(0, file.lastIndexOf("/")) || "/" : this.#folder;
-  }
 }
 
 class CgiService implements Service {
@@ -319,10 +253,4 @@ function idsOf({ user, group }: Options): { readonly uid?: number; readonly gid?
     ...(user === undefined ? {} : { uid: lookUpId("/etc/passwd", String(user)) }),
     ...(group === undefined ? {} : { gid: lookUpId("/etc/group", String(group)) }),
   };
-}
-
-function bytesOf(file: string): ByteString {
-  let bytes = "";
-  for (const byte of new TextEncoder().encode(file)) bytes += String.fromCharCode(byte);
-  return bytes;
 }

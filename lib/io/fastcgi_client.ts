@@ -54,7 +54,7 @@ const NOTHING = new Uint8Array(0);
 export async function converse(pool: FcgiPool, request: FcgiRequest): Promise<Outcome> {
   const { exchange: { lifeline }, body } = request;
   try {
-    const acquired = pool.acquire(lifeline);
+    const acquired = pool.acquire(lifeline, !isRepeatable(request));
     let connection = acquired instanceof Promise ? await acquired : acquired;
     for (;;) {
       const outcome = await new Conversation(pool, connection, request).open();
@@ -66,6 +66,11 @@ export async function converse(pool: FcgiPool, request: FcgiRequest): Promise<Ou
     body?.close();
     throw error;
   }
+}
+
+/** Whether a request may be sent again, although the first try may have had its effect. */
+function isRepeatable({ exchange, body }: FcgiRequest): boolean {
+  return IDEMPOTENT.has(exchange.method) && (body === null || body.bytes !== undefined);
 }
 
 class Conversation implements ByteSource {
@@ -235,9 +240,8 @@ class Conversation implements ByteSource {
   }
 
   #isStale(): boolean {
-    const { exchange, body } = this.#request;
-    if (this.#reply.heard || this.#connection.served === 0) return false;
-    return IDEMPOTENT.has(exchange.method) && (body === null || body.bytes !== undefined);
+    const fresh = this.#connection.served === 0;
+    return !fresh && !this.#reply.heard && isRepeatable(this.#request);
   }
 
   #giveUp(): undefined {

@@ -81,12 +81,14 @@ export class FcgiPool implements AsyncDisposable {
   }
 
   /**
-   * A connection for one request, at rest or fresh.
+   * A connection for one request, at rest or fresh. `once`: the request cannot be sent again, so the
+   * runtime is first given a turn to notice that an application has closed its end.
    * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}; or the lifeline's
    * reason.
    */
-  acquire(lifeline: Lifeline): FcgiConnection | Promise<FcgiConnection> {
+  acquire(lifeline: Lifeline, once = false): FcgiConnection | Promise<FcgiConnection> {
     lifeline.throwIfCut();
+    if (once && this.#resting.length > 0) return nextTurn().then(() => this.acquire(lifeline));
     return this.#rested() ?? this.fresh(lifeline);
   }
 
@@ -294,4 +296,8 @@ export class FcgiPool implements AsyncDisposable {
 
 function load({ open, downSince }: Site): number {
   return downSince === 0 ? open : Infinity;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

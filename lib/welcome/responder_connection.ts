@@ -219,6 +219,7 @@ export class Connection implements Outlet {
    * the reply might be lost with it.
    */
   #finish(): void {
+    if (this.#closed) return;
     this.#socket.closeWrite().catch(() => {});
     this.#linger ??= setTimeout(() => this.close(), LINGER_MS);
   }
