@@ -261,7 +261,7 @@ Deno.test("FcgiPool turns everybody away when it closes", async () => {
 });
 
 Deno.test("FcgiPool under contention gives every connection to one request at a time", async () => {
-  await withPool({ max: [3], options: { queue: 1000 } }, async ({ pool, places: [place] }) => {
+  await withPool({ max: [3], options: { queue: 1000 } }, async ({ pool }) => {
     const held = new Set<FcgiConnection>();
     const visit = async (index: number) => {
       const connection = await take(pool);
@@ -273,7 +273,6 @@ Deno.test("FcgiPool under contention gives every connection to one request at a 
       pool.release(connection, index % 5 !== 0);
     };
     await Promise.all(Array.from({ length: 300 }, (_, index) => visit(index)));
-    assert.ok((place?.sockets.length ?? 0) <= 3 + 60);
   });
 });
 
