@@ -73,8 +73,8 @@ export interface SizedBody {
   readonly length: number | undefined;
   /** The whole body, if it lies in memory. */
   readonly bytes: Uint8Array | undefined;
-  /** The next piece; undefined at the end. */
-  read(): Promise<Uint8Array | undefined>;
+  /** The next piece; undefined at the end. One that is borrowed is valid until the next read. */
+  read(borrow?: boolean): Promise<Uint8Array | undefined>;
   /** The rest is not wanted, or all was read: gives back what holds it. May be called repeatedly. */
   close(): void;
 }

@@ -7,6 +7,7 @@ import type { Exchange } from "./exchange.ts";
 import { Gateway, type OpenRoute } from "./gateway.ts";
 import type { Context, Place, RouteSummary } from "./handler.ts";
 import { sizeBody } from "./io/body.ts";
+import { Pace } from "./io/pace.ts";
 import { Spool } from "./io/spool.ts";
 import type { Log } from "./observe/log.ts";
 import { createTrust } from "./protocol/forwarding.ts";
@@ -74,12 +75,15 @@ class Opening {
   readonly #table: Table;
   readonly #ground: Ground;
   readonly #spool: Spool;
+  readonly #pace: Pace;
   readonly #summaries: readonly RouteSummary[];
 
   constructor(table: Table, ground: Ground) {
     this.#table = table;
     this.#ground = ground;
-    this.#spool = new Spool(table.server.spoolDir, table.server.spoolQuota);
+    const { spoolDir, spoolQuota, bodyIdleTimeoutMs, bodyMinRate } = table.server;
+    this.#spool = new Spool(spoolDir, spoolQuota);
+    this.#pace = new Pace({ idleTimeoutMs: bodyIdleTimeoutMs, minRate: bodyMinRate });
     this.#summaries = Object.freeze(summarise(table).map((summary) => Object.freeze(summary)));
   }
 
@@ -117,7 +121,7 @@ class Opening {
     if (exchange.body === null) return null;
     this.uploads++;
     try {
-      return await sizeBody(exchange, { mode, max, spool: this.#spool });
+      return await sizeBody(exchange, { mode, max, spool: this.#spool, pace: this.#pace });
     } finally {
       this.uploads--;
     }

@@ -59,6 +59,14 @@ export const serverSchema = fields({
     v.optional(size, "64MiB"),
     "The longest request body; a longer one is answered with 413. A route may set its own.",
   ),
+  bodyIdleTimeout: described(
+    v.optional(duration, "30s"),
+    "The longest pause in a request body; 408 past it. 0s: any.",
+  ),
+  bodyMinRate: described(
+    v.optional(size, 256),
+    "The least bytes a second of a request body, averaged over bodyIdleTimeout; 408 below. 0: any.",
+  ),
   drainTimeout: described(
     v.optional(duration, "30s"),
     "How long requests under way may go on when the server stops.",
@@ -98,7 +106,7 @@ const ROOM_FOR_SOCKET = 27;
 /** The options of a `server` section; all by default if there is none or it is faulty. */
 export function readServer(slot: Slot | undefined, origin: Origin, report: Report): ServerOptions {
   const read = slot && check(serverSchema, slot, report);
-  const { drainTimeout, ...options } = read ?? v.parse(serverSchema, {});
+  const { drainTimeout, bodyIdleTimeout, ...options } = read ?? v.parse(serverSchema, {});
   const { folder } = origin;
   const refuseLong = (path: string, room: number, place: Slot | undefined) => {
     const bytes = new TextEncoder().encode(path).length;
@@ -118,7 +126,8 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     return { transport: "unix", path };
   });
   const spoolDir = resolvePath(options.spoolDir, folder);
-  return { ...options, listen, drainTimeoutMs: drainTimeout, spoolDir, runDir };
+  const times = { drainTimeoutMs: drainTimeout, bodyIdleTimeoutMs: bodyIdleTimeout };
+  return { ...options, ...times, listen, spoolDir, runDir };
 }
 
 /** Short, since the names of sockets are; the same for each start with the same file. */

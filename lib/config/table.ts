@@ -12,6 +12,10 @@ export interface ServerOptions {
   /** Networks, addresses, or `unix`, as `parseRange` reads them. */
   readonly trustedProxies: readonly string[];
   readonly maxRequestBody: number;
+  /** The longest pause in a request body; 0: any. */
+  readonly bodyIdleTimeoutMs: number;
+  /** Bytes a second; 0: any. */
+  readonly bodyMinRate: number;
   readonly drainTimeoutMs: number;
   readonly accessLog: "combined" | "json" | "off";
   readonly dev: boolean;

@@ -3,9 +3,10 @@
  * them (`root`), where the file along the path is the program and the rest of the path its PATH_INFO.
  */
 import * as v from "valibot";
-import { type ByteString, type Exchange, type Mount, type SizedBody } from "../exchange.ts";
+import type { ByteString, Exchange, Mount, Reply, SizedBody } from "../exchange.ts";
 import { GatewayError } from "../errors.ts";
 import {
+  cannotRead,
   command,
   count,
   described,
@@ -29,7 +30,7 @@ import {
   type Service,
   treePath,
 } from "../handler.ts";
-import { type Call, Programs } from "../io/cgi_programs.ts";
+import { type Account, type Call, Programs } from "../io/cgi_programs.ts";
 import { runCgi } from "../io/cgi_run.ts";
 import type { CgiCommand } from "../io/cgi_start.ts";
 import { DEFAULT_PATH, lookUpId, resolveProgram } from "../io/program.ts";
@@ -48,12 +49,21 @@ const MAX_PROCESSES = 64;
 const QUEUE = 1024;
 const QUEUE_TIMEOUT_MS = 30_000;
 
+const fileName = v.pipe(
+  text,
+  v.regex(/^[^/]+$/, cannotRead("the name of a file", "it without any folder")),
+);
+
 const schema = v.pipe(
   fields({
     script: described(optional(text), "The program that answers every request of the route."),
     root: described(
       optional(text),
       "A folder of programs: the file along the path is the program, the rest is PATH_INFO.",
+    ),
+    index: described(
+      optional(list(fileName)),
+      "Programs of a folder, tried in order when the path ends with its slash; default [index.cgi].",
     ),
     args: described(optional(list(text)), "Arguments of the program."),
     interpreters: described(
@@ -82,6 +92,10 @@ const schema = v.pipe(
   v.check(
     ({ script, root }) => (script === undefined) !== (root === undefined),
     "Cannot tell which program to run: write either script or root",
+  ),
+  v.check(
+    ({ script, index }) => script === undefined || index === undefined,
+    "Cannot have both: index needs root, the route's one script needs none",
   ),
 );
 
@@ -138,8 +152,9 @@ async function explain(options: Options, question: Question): Promise<Explanatio
     contentLength: length,
   });
   try {
-    const programs = new Programs(options, place);
+    const programs = new Programs(options, place, idsOf(options));
     const call = programs.find(treePath(question.route, mount), exchange, mount);
+    if (call.type === "reply") return elsewhere(call, options, question);
     const environ = collectEnviron(programs.plan, exchange, facts(call, undefined));
     return await Promise.resolve({
       target: [call.program, ...call.args].join(" "),
@@ -152,6 +167,12 @@ async function explain(options: Options, question: Question): Promise<Explanatio
     const target = resolvePath(options.script ?? options.root ?? "", place.folder);
     return { target, ...mount, environ: {}, notes: [noteOf(error)] };
   }
+}
+
+function elsewhere(reply: Reply, options: Options, { place, mount }: Question): Explanation {
+  const location = reply.headers.map(([, value]) => value).join();
+  const notes = [`would answer ${reply.status}: the path names a folder, see ${location}`];
+  return { target: resolvePath(options.root ?? "", place.folder), ...mount, environ: {}, notes };
 }
 
 function noteOf(error: unknown): string {
@@ -167,17 +188,17 @@ class CgiService implements Service {
   readonly #context: Context;
   readonly #programs: Programs;
   readonly #base: Readonly<Record<string, string>>;
-  readonly #ids: { readonly uid?: number; readonly gid?: number };
+  readonly #ids: Account;
   readonly #slots: Slots;
   /** Runs that have not come to their end. */
   readonly #runs = new Set<Promise<void>>();
 
   constructor(options: Options, context: Context) {
     this.#context = context;
-    this.#programs = new Programs(options, context.place);
+    this.#ids = idsOf(options);
+    this.#programs = new Programs(options, context.place, this.#ids);
     this.timeoutMs = options.timeout;
     this.#base = baseEnviron(options, this.#programs.plan);
-    this.#ids = idsOf(options);
     this.#slots = new Slots({
       max: options.maxProcesses ?? MAX_PROCESSES,
       queue: QUEUE,
@@ -188,6 +209,7 @@ class CgiService implements Service {
   readonly serve = async (exchange: Exchange, mount: Mount) => {
     const { options, log } = this.#context;
     const call = this.#programs.find(treePath(options, mount), exchange, mount);
+    if (call.type === "reply") return call;
     const body = await this.#context.sizeBody(exchange);
     try {
       await this.#slots.take(exchange.lifeline);
@@ -248,7 +270,7 @@ function passed(options: Options, form: (value: string) => string): Record<strin
   return variables;
 }
 
-function idsOf({ user, group }: Options): { readonly uid?: number; readonly gid?: number } {
+function idsOf({ user, group }: Options): Account {
   return {
     ...(user === undefined ? {} : { uid: lookUpId("/etc/passwd", String(user)) }),
     ...(group === undefined ? {} : { gid: lookUpId("/etc/group", String(group)) }),

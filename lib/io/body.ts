@@ -3,22 +3,26 @@
  * then in an unlinked temporary file, so that its length is exact and a slow sender occupies no program;
  * `stream` passes it on as it comes. Both count what arrives against the limit and the promised length.
  */
-import { ClientGone, GatewayError } from "../errors.ts";
+import { GatewayError } from "../errors.ts";
 import type { Exchange, SizedBody } from "../exchange.ts";
-import type { Spool, SpoolFile } from "./spool.ts";
-
-const MEMORY_LIMIT = 2 ** 20;
+import { collect } from "./collect_body.ts";
+import { IncomingBody, tooLarge } from "./incoming_body.ts";
+import type { Pace } from "./pace.ts";
+import type { Spool } from "./spool.ts";
 
 export interface SizeOptions {
   readonly mode: "spool" | "stream";
   /** Bytes; 413 past it. */
   readonly max: number;
   readonly spool: Spool;
+  /** Who watches for slow senders; nobody does if left out. */
+  readonly pace?: Pace;
 }
 
 /**
  * Takes the exchange's body in hand; null if there is none.
- * @throws {GatewayError} 400 `bad-content-length`, 413 `body-too-large`, 503 `spool-full`.
+ * @throws {GatewayError} 400 `bad-content-length`, 408 `body-too-slow`, 413 `body-too-large`,
+ * 503 `spool-full`; those that show as the body arrives come from reading it where it is streamed.
  * @throws {ClientGone} when the client leaves before all has arrived.
  */
 export async function sizeBody(
@@ -39,7 +43,8 @@ export async function sizeBody(
     await body.cancel();
     throw tooLarge(options.max);
   }
-  const incoming = new IncomingBody(exchange, body, declared, options.max);
+  const { max, pace } = options;
+  const incoming = new IncomingBody(exchange, body, { length: declared, max, pace });
   return options.mode === "stream" ? incoming : await collect(incoming, options.spool);
 }
 
@@ -65,130 +70,4 @@ export function declaredLength(headers: Headers): number | undefined {
     throw new GatewayError(400, "bad-content-length", `Cannot read "${value}" as a length`);
   }
   return length;
-}
-
-function tooLarge(max: number): GatewayError {
-  return new GatewayError(413, "body-too-large", `The request body exceeds ${max} bytes`);
-}
-
-/** The body as it comes off the wire, counted. */
-class IncomingBody implements SizedBody {
-  readonly length: number | undefined;
-  readonly bytes = undefined;
-  readonly #exchange: Exchange;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
-  readonly #max: number;
-  readonly #stop = () => this.close();
-  #received = 0;
-  #closed = false;
-
-  constructor(
-    exchange: Exchange,
-    body: ReadableStream<Uint8Array<ArrayBuffer>>,
-    length: number | undefined,
-    max: number,
-  ) {
-    this.#exchange = exchange;
-    this.#reader = body.getReader();
-    this.length = length;
-    this.#max = max;
-    exchange.lifeline.onCut(this.#stop);
-  }
-
-  async read(): Promise<Uint8Array | undefined> {
-    const { value, done } = await this.#next();
-    this.#exchange.lifeline.throwIfCut();
-    if (this.#closed) return undefined;
-    if (done || value === undefined) {
-      // A clean end before the promised length is how an aborted HTTP/2 upload looks.
-      if (this.length !== undefined && this.#received < this.length) throw new ClientGone();
-      this.close();
-      return undefined;
-    }
-    this.#received += value.length;
-    if (this.#received > this.#max) {
-      this.close();
-      throw tooLarge(this.#max);
-    }
-    return value;
-  }
-
-  async #next() {
-    try {
-      return await this.#reader.read();
-    } catch {
-      this.#exchange.lifeline.throwIfCut();
-      throw new ClientGone();
-    }
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#exchange.lifeline.forget(this.#stop);
-    this.#reader.cancel().catch(() => {});
-  }
-}
-
-/** Reads all of a body before anything is started for it. */
-async function collect(incoming: IncomingBody, spool: Spool): Promise<SizedBody> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  let file: SpoolFile | undefined;
-  try {
-    for (let piece = await incoming.read(); piece !== undefined; piece = await incoming.read()) {
-      length += piece.length;
-      if (file === undefined && length > MEMORY_LIMIT) {
-        file = await spool.create();
-        for (const earlier of pieces.splice(0)) await file.append(earlier);
-      }
-      if (file === undefined) pieces.push(piece);
-      else await file.append(piece);
-    }
-    await file?.rewind();
-  } catch (error) {
-    file?.close();
-    incoming.close();
-    throw error;
-  }
-  return file === undefined ? new BodyInMemory(join(pieces, length)) : new BodyInFile(file, length);
-}
-
-function join(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = pieces;
-  if (pieces.length === 1 && only !== undefined) return only;
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
-}
-
-class BodyInMemory implements SizedBody {
-  readonly length: number;
-  #read = false;
-  constructor(readonly bytes: Uint8Array) {
-    this.length = bytes.length;
-  }
-  read(): Promise<Uint8Array | undefined> {
-    const rest = this.#read || this.length === 0 ? undefined : this.bytes;
-    this.#read = true;
-    return Promise.resolve(rest);
-  }
-  close(): void {}
-}
-
-class BodyInFile implements SizedBody {
-  readonly bytes = undefined;
-  constructor(readonly file: SpoolFile, readonly length: number) {}
-  async read(): Promise<Uint8Array | undefined> {
-    const piece = await this.file.read();
-    if (piece === undefined) this.close();
-    return piece;
-  }
-  close(): void {
-    this.file.close();
-  }
 }

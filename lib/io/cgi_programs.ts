@@ -3,16 +3,24 @@
  * names in a tree, by itself or by the interpreter for its suffix.
  */
 import { GatewayError } from "../errors.ts";
-import type { ByteString, Exchange, Mount } from "../exchange.ts";
+import type { ByteString, Exchange, Mount, Reply } from "../exchange.ts";
 import type { Place } from "../handler.ts";
 import { byteString, type EnvironPlan, planEnviron } from "../protocol/cgi_environ.ts";
+import { encodePath } from "../protocol/cgi_path.ts";
 import { resolvePath } from "../values.ts";
 import { resolveProgram } from "./program.ts";
-import { refuseEncodedSlash, ScriptTree } from "./script_finder.ts";
+import { refuseEncodedSlash, type Script, ScriptTree } from "./script_finder.ts";
+
+/**
+ * Tried in a folder, in order. The one name that says by itself that it is a CGI program; any other
+ * would run what may lie there for another reason.
+ */
+const INDEX = ["index.cgi"];
 
 export interface ProgramOptions {
   readonly script?: string | undefined;
   readonly root?: string | undefined;
+  readonly index?: readonly string[] | undefined;
   readonly args?: readonly string[] | undefined;
   /** Commands by suffix. */
   readonly interpreters?: Readonly<Record<string, readonly string[]>> | undefined;
@@ -20,8 +28,15 @@ export interface ProgramOptions {
   readonly cwd?: string | undefined;
 }
 
+/** The account that programs run as; undefined: the gateway's own. */
+export interface Account {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 /** What to run for a request. */
 export interface Call {
+  readonly type: "call";
   readonly program: string;
   readonly args: readonly string[];
   /** SCRIPT_FILENAME, as bytes. */
@@ -35,19 +50,21 @@ export interface Call {
 export class Programs {
   readonly plan: EnvironPlan;
   readonly #options: ProgramOptions;
+  readonly #account: Account;
   readonly #folder: string;
   readonly #script: string | undefined;
   readonly #tree: ScriptTree | undefined;
   readonly #interpreters: readonly (readonly [string, readonly string[]])[];
 
-  constructor(options: ProgramOptions, place: Place) {
+  constructor(options: ProgramOptions, place: Place, account: Account = {}) {
     this.#options = options;
+    this.#account = account;
     this.#folder = place.folder;
     const root = options.root === undefined ? undefined : resolvePath(options.root, place.folder);
     this.#script = options.script === undefined
       ? undefined
       : resolveProgram(options.script, place.folder);
-    this.#tree = root === undefined ? undefined : new ScriptTree(root);
+    this.#tree = root === undefined ? undefined : new ScriptTree(root, options.index ?? INDEX);
     this.#interpreters = Object.entries(options.interpreters ?? {}).map(
       ([suffix, [program = "", ...args]]) =>
         [suffix, [resolveProgram(program, place.folder), ...args]] as const,
@@ -55,21 +72,39 @@ export class Programs {
     this.plan = planEnviron(options.env ?? {}, root ?? place.folder);
   }
 
-  find(path: ByteString, exchange: Exchange, mount: Mount): Call {
-    if (this.#tree === undefined) return this.#call(this.#script ?? "", mount, 0o111);
+  /**
+   * What to run, or where to send the client first.
+   * @throws {GatewayError} as {@link ScriptTree.find}; 404 `encoded-slash`; 403 `script-not-executable`.
+   */
+  find(path: ByteString, exchange: Exchange, mount: Mount): Call | Reply {
+    if (this.#tree === undefined) {
+      const script = this.#script ?? "";
+      return this.#call(script, mount, this.#interpreterOf(script));
+    }
     refuseEncodedSlash(exchange);
-    const { file, name, rest, mode } = this.#tree.find(path);
-    const before = mount.pathInfo === "" ? "" : mount.scriptName;
-    return this.#call(file, { scriptName: before + name, pathInfo: rest }, mode);
-  }
-
-  #call(file: string, at: Pick<Mount, "scriptName" | "pathInfo">, mode: number): Call {
-    const interpreter = this.#interpreters.find(([suffix]) => file.endsWith(suffix))?.[1];
-    if (interpreter === undefined && (mode & 0o111) === 0) {
+    const found = this.#tree.find(path);
+    if (found.type === "folder") return toFolder(exchange);
+    const { file, name, rest } = found;
+    const interpreter = this.#interpreterOf(file);
+    if (interpreter === undefined && !mayRun(found, this.#account)) {
       throw new GatewayError(403, "script-not-executable", `${file} is not executable`);
     }
+    const before = mount.pathInfo === "" ? "" : mount.scriptName;
+    return this.#call(file, { scriptName: before + name, pathInfo: rest }, interpreter);
+  }
+
+  #interpreterOf(file: string): readonly string[] | undefined {
+    return this.#interpreters.find(([suffix]) => file.endsWith(suffix))?.[1];
+  }
+
+  #call(
+    file: string,
+    at: Pick<Mount, "scriptName" | "pathInfo">,
+    interpreter: readonly string[] | undefined,
+  ): Call {
     const [program, ...before] = interpreter === undefined ? [file] : [...interpreter, file];
     return {
+      type: "call",
       program: program ?? file,
       args: [...before, ...(this.#options.args ?? [])],
       file: byteString(file),
@@ -84,4 +119,33 @@ export class Programs {
     if (this.#options.cwd !== undefined) return resolvePath(this.#options.cwd, this.#folder);
     return file.startsWith("/") ? file.slice(0, file.lastIndexOf("/")) || "/" : this.#folder;
   }
+}
+
+/**
+ * Whether the permission bits let the account run the script. What they do not tell (the gateway's own
+ * account, further groups) is left to the system: it refuses at the start.
+ */
+function mayRun({ mode, uid, gid }: Script, account: Account): boolean {
+  let bits = 0o111;
+  // An owner is judged by the owner's bits alone, and so is the group; the superuser by any.
+  if (account.uid !== undefined && account.uid !== 0) {
+    if (account.uid === uid) bits = 0o100;
+    else bits = account.gid === gid ? 0o010 : 0o011;
+  }
+  return (mode & bits) !== 0;
+}
+
+/**
+ * A folder's name lacks its slash: without it the links of the folder's page would lead elsewhere. The
+ * target is made of the decoded path, for a raw one may start with `//host` and lead to another site.
+ * 308 rather than 301, which would turn a POST into a GET.
+ */
+function toFolder({ path, query }: Exchange): Reply {
+  const location = `${encodePath(path)}/${query === "" ? "" : `?${query}`}`;
+  return {
+    type: "reply",
+    status: 308,
+    headers: [["location", location]],
+    body: new Uint8Array(0),
+  };
 }

@@ -210,9 +210,9 @@ class CgiRun implements ByteSource {
   async #feed(body: SizedBody): Promise<void> {
     const stdin = this.#child.stdin.getWriter();
     try {
-      for (let piece = await body.read(); piece !== undefined; piece = await body.read()) {
-        await stdin.write(piece);
-      }
+      // A piece is in the pipe when its write has ended: the next may take its memory.
+      let piece = await body.read(true);
+      for (; piece !== undefined; piece = await body.read(true)) await stdin.write(piece);
       await stdin.close();
     } catch (error) {
       const isClients = error instanceof ClientGone || error instanceof GatewayError;

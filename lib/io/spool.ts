@@ -4,8 +4,6 @@
  */
 import { GatewayError } from "../errors.ts";
 
-const PIECE = 65_536;
-
 /** Makes spool files in one folder, within one quota. */
 export class Spool {
   #used = 0;
@@ -70,6 +68,11 @@ export class SpoolFile {
     this.#spool = spool;
   }
 
+  /** Bytes written. */
+  get length(): number {
+    return this.#length;
+  }
+
   async append(bytes: Uint8Array): Promise<void> {
     this.#spool.take(bytes.length);
     this.#length += bytes.length;
@@ -80,10 +83,10 @@ export class SpoolFile {
     await this.#file.seek(0, Deno.SeekMode.Start);
   }
 
-  async read(): Promise<Uint8Array | undefined> {
-    const buffer = new Uint8Array(PIECE);
-    const count = await this.#file.read(buffer);
-    return count === null ? undefined : buffer.subarray(0, count);
+  /** Reads into `memory`; undefined at the end. */
+  async read(memory: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const count = await this.#file.read(memory);
+    return count === null ? undefined : memory.subarray(0, count);
   }
 
   close(): void {

@@ -182,3 +182,19 @@ export function isFileName(segment: ByteString): boolean {
   // deno-lint-ignore no-control-regex
   return !/^\.{0,2}$|[\x00-\x1f\x7f/\u0100]/.test(segment);
 }
+
+/**
+ * Whether a segment names what merely lies in a folder and was never meant to be asked for: dot-files,
+ * and what editors and patches leave behind. An old copy of a script is still executable.
+ */
+export function isLeftover(segment: ByteString): boolean {
+  return /^\.|~$|^#.*#$|\.(?:bak|old|orig|rej|save|sw[op])$/i.test(segment);
+}
+
+/** Percent-encodes every byte that may not stand in a path segment (RFC 3986 §3.3); slashes stay. */
+export function encodePath(path: ByteString): ByteString {
+  return path.replace(
+    /[^A-Za-z0-9\-._~!$&'()*+,;=:@/]/g,
+    (byte) => "%" + byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0"),
+  );
+}

@@ -4,7 +4,7 @@
  *
  * The behaviours are in the files beside this one; all drive the same plays (upstreams/play.ts).
  */
-import { type TestGateway, withGateway } from "../support/gateway.ts";
+import { eventually, type TestGateway, withGateway } from "../support/gateway.ts";
 import { ask, type Body, Client, type Head, type RequestText } from "../support/client.ts";
 import { formatPlay, type Play } from "../upstreams/play.ts";
 import { testEnds } from "./contract_ends.ts";
@@ -87,9 +87,12 @@ export function testWithProbe(
       const table = tableOf(subject, setting, (env) => {
         return stage.fields({ PROGRESS: progressFile, ...env });
       });
+      let port = 0;
       await withGateway(table, async (gateway) => {
+        port = gateway.port;
         await body(theatreOf(gateway, stage, progressFile));
       });
+      await eventually(() => stage.running(port) === 0, 2000, "the last programs to end");
     } finally {
       await Deno.remove(progressFile);
     }

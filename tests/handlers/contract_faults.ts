@@ -50,7 +50,10 @@ function testNoReply(subject: Subject): void {
     testWithProbe(subject, `a program that ${what} is a ${faultOf(subject)}`, async (theatre) => {
       assert.equal((await theatre.ask(play)).status, faultOf(subject));
       const [line] = (await linesOf(theatre.gateway.log())).filter(({ failure }) => failure);
-      assert.match(line?.failure ?? "", subject.speaksBytes ? /^no-output$/ : /^wsgi-/);
+      assert.match(
+        line?.failure ?? "",
+        subject.speaksBytes ? /^no-output$/ : /^(wsgi-.*|application-error)$/,
+      );
     });
   }
 }

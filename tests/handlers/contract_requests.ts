@@ -26,6 +26,7 @@ export function testRequests(subject: Subject): void {
   testChunked(subject);
   testUnread(subject);
   testLimits(subject);
+  testRefusedUpload(subject);
   testLeaving(subject);
 }
 
@@ -103,7 +104,7 @@ function testChunked(subject: Subject): void {
     assert.equal(digest, await digestOf(whole));
     assert.equal(environ["CONTENT_LENGTH"], String(LARGE));
     assert.equal("HTTP_TRANSFER_ENCODING" in environ, false);
-  });
+  }, { route: { requestBody: "spool" } });
 
   testWithProbe(subject, "stream: a chunked body has no length, never 0 or -1", async (theatre) => {
     using client = await theatre.send(REPORT, { method: "POST", headers: chunked });
@@ -122,7 +123,7 @@ function testUnread(subject: Subject): void {
     assert.equal(answer.text, "done");
     assert.ok(answer.whole);
     assert.deepEqual(await linesOf(theatre.gateway.log()), []);
-  });
+  }, { route: { requestBody: "spool" } });
 
   testWithProbe(
     subject,
@@ -184,6 +185,22 @@ function testLimits(subject: Subject): void {
   }
 }
 
+function testRefusedUpload(subject: Subject): void {
+  testWithProbe(subject, "a refusal reaches a client that is still sending", async (theatre) => {
+    using client = await theatre.send([OK], {
+      method: "POST",
+      headers: { "Content-Length": String(8 * LARGE) },
+    });
+    // The gateway may hang up on the rest.
+    const sending = client.write(new Uint8Array(8 * LARGE)).catch(() => {});
+    const answer = await client.answer();
+    assert.equal(answer.status, 413);
+    assert.ok(answer.whole);
+    client.close();
+    await sending;
+  }, { route: { maxRequestBody: "1MiB" } });
+}
+
 function testLeaving(subject: Subject): void {
   testWithProbe(
     subject,
@@ -200,6 +217,7 @@ function testLeaving(subject: Subject): void {
       assert.equal(line?.status, 499);
       assert.equal(await theatre.progress(), "");
     },
+    { route: { requestBody: "spool" } },
   );
 
   testWithProbe(

@@ -6,11 +6,14 @@ import { processesWith } from "../support/processes.ts";
 import { spoolFiles } from "../support/spool_files.ts";
 import { serveFastcgiProbe } from "../upstreams/fastcgi_probe.ts";
 import { DIE, ECHO, fill, formatPlay, HANG, OK, type Play, say, wait } from "../upstreams/play.ts";
+import { runningPlays } from "../upstreams/wsgi_probe.ts";
 import { linesOf } from "./contract.ts";
 
 const REQUESTS = 10_000;
 /** A process each is dear: few of the requests go to CGI. */
 const CGI_REQUESTS = 300;
+/** The routes that share the rest. */
+const OTHERS = ["spool", "stream", "wsgi", "respond"];
 const AT_ONCE = 48;
 
 /** What programs may be doing when their client leaves. */
@@ -83,11 +86,7 @@ async function hangUpAtRandom(port: number): Promise<number> {
     while (left-- > 0) {
       const toCgi = cgiLeft > 0 && pick(REQUESTS / CGI_REQUESTS) === 0;
       if (toCgi) cgiLeft--;
-      await hangUpOn(
-        port,
-        anyRequest(pick, toCgi ? ["cgi"] : ["spool", "stream", "respond"]),
-        pick,
-      );
+      await hangUpOn(port, anyRequest(pick, toCgi ? ["cgi"] : OTHERS), pick);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, (_, seed) => visit(seed)));
@@ -102,6 +101,7 @@ function tableOf(folder: string): string {
     { path: "/cgi/*", cgi: `${TESTS}/upstreams/cgi_probe.sh` },
     { path: "/spool/*", fastcgi },
     { path: "/stream/*", fastcgi, requestBody: "stream" },
+    { path: "/wsgi/*", wsgi: `${TESTS}/upstreams/wsgi_probe.ts` },
     { path: "/respond/*", respond: "fixed" },
   ].map((route) => ({ ...route, timeout: "1s" }));
   const server = { accessLog: "json", drainTimeout: "5s", spoolDir: `${folder}/spool` };
@@ -121,8 +121,9 @@ Deno.test("10,000 requests with clients that hang up at random leave nothing", a
     await eventually(() => ground.sweeper.size === 0, 10_000, "pending requests to end");
     await eventually(() => probe.running === 0, 10_000, "FastCGI requests to end");
     await eventually(() => processes().length === 0, 10_000, "CGI processes to end");
+    await eventually(() => runningPlays(port) === 0, 10_000, "WSGI calls to end");
     assert.deepEqual(spoolFiles(folder), []);
-    for (const kind of ["cgi", "spool", "stream", "respond"]) {
+    for (const kind of ["cgi", ...OTHERS]) {
       const headers = { "X-Play": formatPlay([OK, say("fixed")]) };
       assert.equal((await ask(port, { target: `/${kind}/`, headers })).text, "fixed");
     }
@@ -130,7 +131,7 @@ Deno.test("10,000 requests with clients that hang up at random leave nothing", a
   assert.ok(kept !== undefined);
   const ids = (await linesOf(kept.access())).map(({ id }) => id);
   assert.equal(new Set(ids).size, ids.length, "a request was logged twice");
-  assert.ok(ids.length > REQUESTS / 2 && ids.length <= REQUESTS + 4);
+  assert.ok(ids.length > REQUESTS / 2 && ids.length <= REQUESTS + 5);
   const lines = await linesOf(kept.log());
   assert.deepEqual(lines.filter(({ failure }) => failure === "internal"), []);
   assert.doesNotMatch(await kept.log(), /did not end within the drain time/);

@@ -41,34 +41,28 @@ export async function withGateway(
   yaml: string,
   body: (gateway: TestGateway) => Promise<void>,
 ): Promise<void> {
-  const out = new Memory();
-  const err = new Memory();
+  await using stack = new AsyncDisposableStack();
   const runDir = await Deno.makeTempDir({ dir: "/tmp", prefix: "pt-" });
+  stack.defer(() => Deno.remove(runDir, { recursive: true }));
   const read = (text: string) =>
     parseTable(inRunDir(text, runDir), { file: "test.yaml", folder: TESTS }, kinds);
   const table = read(yaml);
-  const ground: Ground = {
-    log: new Log(table.server.accessLog, out, err),
-    sweeper: new Sweeper(),
-    shares: new Shares(),
-  };
-  try {
-    await using stack = new AsyncDisposableStack();
-    const listen = [{ transport: "tcp", hostname: "127.0.0.1", port: 0 }] as const;
-    const server = stack.adopt(await Server.start(table, listen, ground), (one) => one.stop());
-    const [base = ""] = server.addresses;
-    await body({
-      base,
-      port: Number(base.slice(base.lastIndexOf(":") + 1)),
-      ground,
-      access: async () => (await ground.log.flush(), out.text),
-      log: async () => (await ground.log.flush(), err.text),
-      reload: (text) => server.reload(read(text)),
-    });
-  } finally {
-    await ground.log.flush();
-    await Deno.remove(runDir, { recursive: true });
-  }
+  const out = new Memory();
+  const err = new Memory();
+  const log = new Log(table.server.accessLog, out, err);
+  stack.defer(() => log.flush());
+  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares() };
+  const listen = [{ transport: "tcp", hostname: "127.0.0.1", port: 0 }] as const;
+  const server = stack.adopt(await Server.start(table, listen, ground), (one) => one.stop());
+  const [base = ""] = server.addresses;
+  await body({
+    base,
+    port: Number(base.slice(base.lastIndexOf(":") + 1)),
+    ground,
+    access: async () => (await log.flush(), out.text),
+    log: async () => (await log.flush(), err.text),
+    reload: (text) => server.reload(read(text)),
+  });
 }
 
 /** Tests run side by side: each has a run folder of its own. */
