@@ -180,6 +180,8 @@ function noteOf(error: unknown): string {
   if (error instanceof Deno.errors.NotFound) {
     return "the folder does not exist: serve will not start";
   }
+  // An account that the system does not know.
+  if (error instanceof Error) return `${error.message}: serve will not start`;
   throw error;
 }
 

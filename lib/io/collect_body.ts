@@ -16,9 +16,9 @@ const FIRST_READ = 16_384;
 const BLOCK = 4 * PIECE;
 
 export async function collect(incoming: IncomingBody, spool: Spool): Promise<SizedBody> {
-  const head = await gather(incoming);
-  if (head.length <= MEMORY_LIMIT) return new BodyInMemory(head);
   try {
+    const head = await gather(incoming);
+    if (head.length <= MEMORY_LIMIT) return new BodyInMemory(head);
     return await spill(incoming, head, spool);
   } catch (error) {
     incoming.close();
@@ -33,7 +33,7 @@ async function gather(incoming: IncomingBody): Promise<Bytes> {
   let length = 0;
   while (length <= MEMORY_LIMIT) {
     if (length === memory.length) memory = enlarged(memory);
-    const piece = await incoming.fill(memory.subarray(length));
+    const piece = await incoming.fill(memory.subarray(length, length + PIECE));
     memory = new Uint8Array(piece.buffer);
     if (piece.length === 0) break;
     length += piece.length;
@@ -80,7 +80,7 @@ async function fillBlock(incoming: IncomingBody, memory: ArrayBuffer): Promise<B
   let block = new Uint8Array(memory);
   let length = 0;
   while (length < block.length) {
-    const piece = await incoming.fill(block.subarray(length));
+    const piece = await incoming.fill(block.subarray(length, length + PIECE));
     block = new Uint8Array(piece.buffer);
     if (piece.length === 0) break;
     length += piece.length;
@@ -102,11 +102,14 @@ class BodyInMemory implements SizedBody {
   close(): void {}
 }
 
+/** A block is read ahead of the one that is being handed out. */
 class BodyInFile implements SizedBody {
   readonly length: number;
   readonly bytes = undefined;
   readonly #file: SpoolFile;
-  #memory: Bytes | undefined;
+  #block: Bytes = new Uint8Array(0);
+  #at = 0;
+  #ahead: Promise<Bytes | undefined> | undefined;
 
   constructor(file: SpoolFile) {
     this.#file = file;
@@ -114,13 +117,27 @@ class BodyInFile implements SizedBody {
   }
 
   async read(borrow = false): Promise<Bytes | undefined> {
-    this.#memory ??= new Uint8Array(BLOCK);
-    const piece = await this.#file.read(this.#memory);
-    if (piece === undefined) this.close();
-    return borrow ? piece : piece?.slice();
+    if (this.#at === this.#block.length && !await this.#turn()) return undefined;
+    // Pipes take no more at once, and a longer write would wait for room in them.
+    const piece = this.#block.subarray(this.#at, this.#at + PIECE);
+    this.#at += piece.length;
+    return borrow ? piece : piece.slice();
   }
 
   close(): void {
     this.#file.close();
+  }
+
+  async #turn(): Promise<boolean> {
+    const next = await (this.#ahead ?? this.#file.read(new Uint8Array(BLOCK)));
+    if (next === undefined) {
+      this.close();
+      return false;
+    }
+    const spare = this.#block.length === 0 ? new ArrayBuffer(BLOCK) : this.#block.buffer;
+    this.#ahead = this.#file.read(new Uint8Array(spare));
+    this.#ahead.catch(() => {});
+    [this.#block, this.#at] = [next, 0];
+    return true;
   }
 }

@@ -60,7 +60,7 @@ export class ScriptTree {
       const segment = path.slice(end + 1, next);
       if (!isFileName(segment)) throw noScript(name);
       // By its name alone: an answer that looked for the file would tell whether there is one.
-      if (isLeftover(segment)) throw refusal("hidden-name", name, "is not for asking");
+      if (isLeftover(segment)) throw refusal("hidden-name", name, "is a dot-file or a backup");
       const file = this.#fileOf(name);
       const info = this.#look(file, name);
       if (info.isFile) return this.#script(file, name, path.slice(next), info);

@@ -37,6 +37,8 @@ server:
     - unix:run/portico.sock
   trustedProxies: [10.0.0.0/8, fd00::/8, 192.0.2.1, unix]
   maxRequestBody: 16MiB
+  bodyIdleTimeout: 0s
+  bodyMinRate: 1KiB
   drainTimeout: 1.5s
   accessLog: off
   dev: true
@@ -76,6 +78,8 @@ Deno.test("parseTable() fills in the server's defaults", () => {
     listen: [{ transport: "tcp", hostname: "127.0.0.1", port: 8080 }],
     trustedProxies: [],
     maxRequestBody: 64 * 2 ** 20,
+    bodyIdleTimeoutMs: 30_000,
+    bodyMinRate: 256,
     drainTimeoutMs: 30_000,
     accessLog: "combined",
     dev: false,
@@ -94,6 +98,8 @@ Deno.test("parseTable() reads every key of the server, names resolved from the f
     ],
     trustedProxies: ["10.0.0.0/8", "fd00::/8", "192.0.2.1", "unix"],
     maxRequestBody: 16 * 2 ** 20,
+    bodyIdleTimeoutMs: 0,
+    bodyMinRate: 1024,
     drainTimeoutMs: 1500,
     accessLog: "off",
     dev: true,
@@ -137,7 +143,7 @@ Deno.test("parseTable() reads every key of a route", () => {
       ],
       remove: ["Server"],
     },
-    line: 16,
+    line: 18,
     column: 5,
   });
 });
@@ -161,7 +167,7 @@ Deno.test("parseTable() keeps the file's name, the folder and each route's place
   assert.deepEqual({ file, folder }, SOURCE);
   assert.deepEqual(
     routes.map(({ index, line, column }) => [index, line, column]),
-    [[0, 16, 5], [1, 37, 5], [2, 39, 5]],
+    [[0, 18, 5], [1, 39, 5], [2, 41, 5]],
   );
 });
 

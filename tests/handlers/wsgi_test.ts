@@ -8,6 +8,7 @@ import { wsgi } from "../../lib/handlers/wsgi.ts";
 import { sizeBody } from "../../lib/io/body.ts";
 import { Spool } from "../../lib/io/spool.ts";
 import { events } from "../apps/wsgi_stream.ts";
+import { byteStreamOf, silentStream } from "../support/byte_stream.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { eventually, rawExchange, withGateway } from "../support/gateway.ts";
 import { MemoryLog } from "../support/service_log.ts";
@@ -118,10 +119,8 @@ Deno.test('wsgi puts middleware around in order, the module\'s own inside (PEP 3
 
 Deno.test('wsgi streams the request body to wsgi.input (PEP 3333 "Input and Error Streams")', async () => {
   await using route = await open("./wsgi_basic.ts:shout");
-  const body = ReadableStream.from([
-    new TextEncoder().encode("one\nt"),
-    new TextEncoder().encode("wo"),
-  ]);
+  const encoder = new TextEncoder();
+  const body = byteStreamOf(encoder.encode("one\nt"), encoder.encode("wo"));
   const headers = new Headers({ "transfer-encoding": "chunked" });
   const reply = await route.ask({ method: "POST", body, headers });
   assert.equal(await textOf(reply), "ONE\nTWO");
@@ -130,9 +129,7 @@ Deno.test('wsgi streams the request body to wsgi.input (PEP 3333 "Input and Erro
 Deno.test("wsgi tells CONTENT_LENGTH where it is known, and lets go of a body that is not read", async () => {
   await using route = await open("./wsgi_basic.ts");
   let cancelled = false;
-  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    cancel: () => void (cancelled = true),
-  });
+  const body = silentStream(() => void (cancelled = true));
   const headers = new Headers({ "content-length": "12" });
   const reply = await route.ask({ method: "POST", body, headers });
   assert.equal(JSON.parse(await textOf(reply)).CONTENT_LENGTH, "12");
@@ -141,7 +138,7 @@ Deno.test("wsgi tells CONTENT_LENGTH where it is known, and lets go of a body th
 
 Deno.test("wsgi answers 413 when the application reads more than the route allows", async () => {
   await using route = await open("./wsgi_basic.ts:shout");
-  const body = ReadableStream.from([new Uint8Array(600), new Uint8Array(600)]);
+  const body = byteStreamOf(new Uint8Array(600), new Uint8Array(600));
   const asked = route.ask({ method: "POST", body, headers: new Headers({ "x-chunked": "1" }) });
   await assert.rejects(asked, { status: 413, failure: "body-too-large" });
 });

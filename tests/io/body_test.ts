@@ -4,6 +4,7 @@ import { ClientGone, GatewayError } from "../../lib/errors.ts";
 import type { Exchange, SizedBody } from "../../lib/exchange.ts";
 import { declaredLength, sizeBody } from "../../lib/io/body.ts";
 import { Spool } from "../../lib/io/spool.ts";
+import { byteStreamOf, silentStream } from "../support/byte_stream.ts";
 import { exchangeOf } from "../support/exchange.ts";
 import { spoolFiles } from "../support/spool_files.ts";
 
@@ -12,18 +13,6 @@ type Mode = "spool" | "stream";
 
 const MODES: readonly Mode[] = ["spool", "stream"];
 const MIB = 2 ** 20;
-
-/** A body that comes in these pieces; an Error breaks it off. */
-function streamOf(...pieces: (Bytes | Error)[]): ReadableStream<Bytes> {
-  return new ReadableStream({
-    pull(controller) {
-      const piece = pieces.shift();
-      if (piece === undefined) controller.close();
-      else if (piece instanceof Error) controller.error(piece);
-      else controller.enqueue(piece);
-    },
-  }, { highWaterMark: 0 });
-}
 
 function bytes(length: number): Bytes {
   return Uint8Array.from({ length }, (_, index) => index % 251);
@@ -72,7 +61,7 @@ Deno.test("sizeBody() is null where there is no body", async () => {
     for (const mode of MODES) {
       assert.equal(await size(upload(null), mode), null);
       // POST with neither length nor coding: RFC 9112 §6.3.
-      assert.equal(await size(upload(streamOf(), {}), mode), null);
+      assert.equal(await size(upload(byteStreamOf(), {}), mode), null);
     }
   });
 });
@@ -81,7 +70,7 @@ Deno.test("sizeBody() takes a body without a length from HTTP/2, which frames it
   await withSpool(async (size) => {
     const headers = new Headers();
     for (const mode of MODES) {
-      const body = await size(exchangeOf({ headers, body: streamOf(bytes(10)) }), mode);
+      const body = await size(exchangeOf({ headers, body: byteStreamOf(bytes(10)) }), mode);
       assert.deepEqual(await readAll(body), bytes(10));
       assert.equal(body?.length, mode === "spool" ? 10 : undefined);
     }
@@ -94,7 +83,7 @@ Deno.test("sizeBody() gives the length and all of the body, whatever its size", 
       for (const mode of MODES) {
         const whole = bytes(length);
         const pieces = [whole.slice(0, length / 3), whole.slice(length / 3)];
-        const body = await size(upload(streamOf(...pieces)), mode);
+        const body = await size(upload(byteStreamOf(...pieces)), mode);
         assert.equal(body?.length, mode === "spool" ? length : undefined);
         assert.equal(body?.bytes !== undefined, mode === "spool" && length <= MIB);
         assert.deepEqual(await readAll(body), whole);
@@ -104,10 +93,52 @@ Deno.test("sizeBody() gives the length and all of the body, whatever its size", 
   }
 });
 
+Deno.test("sizeBody() takes a plain stream, as bodies come that arrived with the head", async () => {
+  await withSpool(async (size) => {
+    for (const length of [0, 1, 300, 100_000]) {
+      for (const mode of MODES) {
+        for (const headers of [{ "content-length": `${length}` }, undefined]) {
+          const whole = bytes(length);
+          const body = ReadableStream.from(length === 0 ? [] : [whole.slice()]);
+          assert.deepEqual(await readAll(await size(upload(body, headers), mode)), whole);
+        }
+      }
+    }
+  });
+});
+
+Deno.test("a body is read the same borrowed piece by piece, each valid until the next", async () => {
+  await withSpool(async (size) => {
+    const whole = bytes(2 * MIB + 5);
+    for (const mode of MODES) {
+      const body = await size(
+        upload(byteStreamOf(whole.slice(0, 70_000), whole.slice(70_000))),
+        mode,
+      );
+      let at = 0;
+      for (let piece = await body?.read(true); piece; piece = await body?.read(true)) {
+        assert.deepEqual(piece, whole.subarray(at, at += piece.length));
+      }
+      assert.equal(at, whole.length);
+    }
+  });
+});
+
+Deno.test("sizeBody() takes an HTTP/2 body that ends as the client leaves for cut off", async () => {
+  await withSpool(async (size) => {
+    for (const mode of MODES) {
+      const exchange = exchangeOf({ body: byteStreamOf(bytes(10)) });
+      const reading = assert.rejects(size(exchange, mode).then(readAll), ClientGone);
+      setTimeout(() => exchange.lifeline.cut(new ClientGone()), 20);
+      await reading;
+    }
+  });
+});
+
 Deno.test("sizeBody() knows a declared length beforehand in either mode", async () => {
   await withSpool(async (size) => {
     for (const mode of MODES) {
-      const body = await size(upload(streamOf(bytes(5)), { "content-length": "5" }), mode);
+      const body = await size(upload(byteStreamOf(bytes(5)), { "content-length": "5" }), mode);
       assert.equal(body?.length, 5);
       assert.equal((await readAll(body)).length, 5);
     }
@@ -118,7 +149,7 @@ Deno.test("sizeBody() refuses a declared length past the limit, unread", async (
   await withSpool(async (size) => {
     for (const mode of MODES) {
       let cancelled = false;
-      const body = new ReadableStream<Bytes>({ cancel: () => void (cancelled = true) });
+      const body = silentStream(() => void (cancelled = true));
       await assert.rejects(
         size(upload(body, { "content-length": "11" }), mode, 10),
         isFailure(413, "body-too-large"),
@@ -131,7 +162,7 @@ Deno.test("sizeBody() refuses a declared length past the limit, unread", async (
 Deno.test("sizeBody() refuses a body that grows past the limit, in memory or in a file", async () => {
   for (const max of [10, 2 * MIB]) {
     await withSpool(async (size) => {
-      const tooMuch = () => upload(streamOf(bytes(max), bytes(1), bytes(1)));
+      const tooMuch = () => upload(byteStreamOf(bytes(max), bytes(1), bytes(1)));
       const refused = isFailure(413, "body-too-large");
       await assert.rejects(size(tooMuch(), "spool", max), refused);
       const streamed = await size(tooMuch(), "stream", max);
@@ -143,8 +174,9 @@ Deno.test("sizeBody() refuses a body that grows past the limit, in memory or in 
 Deno.test("sizeBody() takes a body that breaks off for a client that left", async () => {
   for (const before of [5, 2 * MIB]) {
     await withSpool(async (size) => {
-      const broken = () => upload(streamOf(bytes(before), new Error("reset")));
-      const cutShort = () => upload(streamOf(bytes(before)), { "content-length": `${before + 1}` });
+      const broken = () => upload(byteStreamOf(bytes(before), new Error("reset")));
+      const cutShort = () =>
+        upload(byteStreamOf(bytes(before)), { "content-length": `${before + 1}` });
       for (const request of [broken, cutShort]) {
         await assert.rejects(size(request(), "spool"), ClientGone);
         const streamed = await size(request(), "stream");
@@ -156,12 +188,11 @@ Deno.test("sizeBody() takes a body that breaks off for a client that left", asyn
 
 Deno.test("sizeBody() gives up when the request is cut off", async () => {
   await withSpool(async (size) => {
-    const never = () => new ReadableStream<Bytes>({}, { highWaterMark: 0 });
-    const spooled = upload(never());
+    const spooled = upload(silentStream());
     const spooling = assert.rejects(size(spooled, "spool"), /time/);
     spooled.lifeline.cut(new Error("time is up"));
     await spooling;
-    const streamed = upload(never());
+    const streamed = upload(silentStream());
     const reading = assert.rejects(readAll(await size(streamed, "stream")), /time/);
     streamed.lifeline.cut(new Error("time is up"));
     await reading;
@@ -170,7 +201,7 @@ Deno.test("sizeBody() gives up when the request is cut off", async () => {
 
 Deno.test("sizeBody() refuses what the spool has no room for", async () => {
   await withSpool(async (size) => {
-    const body = () => upload(streamOf(bytes(MIB), bytes(MIB)));
+    const body = () => upload(byteStreamOf(bytes(MIB), bytes(MIB)));
     await assert.rejects(size(body(), "spool"), isFailure(503, "spool-full"));
   }, MIB + 1);
 });
@@ -179,7 +210,7 @@ Deno.test("a body that is closed before it was read leaves nothing behind", asyn
   await withSpool(async (size) => {
     for (const mode of MODES) {
       for (const length of [5, 2 * MIB]) {
-        const body = await size(upload(streamOf(bytes(length))), mode);
+        const body = await size(upload(byteStreamOf(bytes(length))), mode);
         body?.close();
         body?.close();
       }
@@ -189,8 +220,7 @@ Deno.test("a body that is closed before it was read leaves nothing behind", asyn
 
 Deno.test("a streamed body that is not wanted any more just ends", async () => {
   await withSpool(async (size) => {
-    const never = new ReadableStream<Bytes>({}, { highWaterMark: 0 });
-    const body = await size(upload(never, { "content-length": "10" }), "stream");
+    const body = await size(upload(silentStream(), { "content-length": "10" }), "stream");
     const reading = body?.read();
     body?.close();
     assert.equal(await reading, undefined);
