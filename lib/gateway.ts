@@ -180,7 +180,7 @@ export class Gateway {
   #report(visit: Visit, status: number, error: Error, prefix: string): void {
     const failure = toGatewayError(error);
     // A missing page and a client that leaves are everyday life: the access log has them.
-    if (failure.status < 500 && failure.status !== 400 && failure.status !== 413) return;
+    if (failure.status < 500 && !TELLING.has(failure.status)) return;
     this.#log.failure({
       id: visit.id,
       route: visit.route?.config.name ?? "-",
@@ -234,6 +234,9 @@ class Visit implements Pending {
     return this.route?.config.options.onAbort !== "finish";
   }
 }
+
+/** Client faults that an operator wants to see the cause of. */
+const TELLING: ReadonlySet<number> = new Set([400, 408, 413]);
 
 /** Statuses whose responses never have a body (RFC 9110 §6.4.1). */
 function hasBody(status: number): boolean {

@@ -16,9 +16,21 @@ export const application: Application = async function* (environ, startResponse)
     }
     for (let tick = 0; !signal.aborted; tick++) {
       yield UTF8.encode(`tick ${tick}\n`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await pause(10, signal);
     }
   } finally {
     events.push(`finally ${environ.PATH_INFO}`);
   }
 };
+
+/** Waits, but not past the end of the request. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stop = () => {
+    clearTimeout(timer);
+    resolve();
+  };
+  signal.addEventListener("abort", stop);
+  return promise.finally(() => signal.removeEventListener("abort", stop));
+}
