@@ -60,8 +60,10 @@ export const routeFields = {
   ),
   timeout: described(optional(limit), "The longest a whole request may take; by default no limit."),
   firstByteTimeout: described(
-    optional(limit),
-    "The longest a reply's head may take from handing the request over; by default no limit.",
+    // What nginx allows: a program that never answers must not hold a client that the runtime cannot
+    // see leave.
+    v.optional(limit, "60s"),
+    "The longest a reply's head may take from handing the request over; 504 past it.",
   ),
   headers: described(optional(responseHeaders), "What to change in the header of each response."),
   onAbort: described(

@@ -154,7 +154,7 @@ Deno.test("parseTable() fills in a route's defaults, the body limit from the ser
     path: "/a",
     maxRequestBody: 5,
     timeoutMs: undefined,
-    firstByteTimeoutMs: undefined,
+    firstByteTimeoutMs: 60_000,
     onAbort: "kill",
     maxReplyHead: 65_536,
     requestBody: undefined,
