@@ -229,6 +229,10 @@ Deno.test("explain tells the route, the mount and the environ, and runs nothing"
     assert.equal(told.kind, "cgi");
     assert.equal(told.target, `${path}/one.sh`);
     assert.deepEqual([told.scriptName, told.pathInfo], ["/one", "/a b"]);
+    assert.deepEqual(told.passedOver, [
+      { index: 0, name: "/users/:id", because: "path" },
+      { index: 1, name: "/go", because: "path" },
+    ]);
     assert.deepEqual([told.environ.PATH_INFO, told.environ.SHOWN], ["/a b", "ö"]);
   });
 
@@ -256,6 +260,13 @@ Deno.test("explain tells the route, the mount and the environ, and runs nothing"
     const wrong = await json("DELETE", "/one/x");
     assert.equal(wrong.status, 405);
     assert.match(wrong.reason, /POST/);
+    assert.deepEqual(
+      wrong.passedOver.filter(({ because }: { because: string }) => because !== "path"),
+      [
+        { index: 2, name: "/one/*", because: "method" },
+        { index: 7, name: "a.example/only", because: "host" },
+      ],
+    );
     assert.equal((await json("/a%zz")).status, 400);
     assert.equal((await json("/a%00")).status, 400);
     assert.match((await ask("/nowhere")).out, /^GET \/nowhere\nAnswers 404: /);

@@ -12,15 +12,17 @@ import { Lifeline } from "../lifeline.ts";
 import { textOf } from "../protocol/cgi_environ.ts";
 import { createTrust } from "../protocol/forwarding.ts";
 import { receive } from "../receive.ts";
-import { createRouter } from "../router/router.ts";
+import { createRouter, type Verdict } from "../router/router.ts";
 import { FINE, type Invocation, loadTable, print, styled, UsageError } from "./command.ts";
 
 /** What explaining a request came to. */
-interface Verdict {
+interface Explained {
   readonly method: string;
   readonly url: string;
   readonly status?: number;
   readonly reason: string;
+  /** The routes that were tried and did not match, in order, and what kept each from it. */
+  readonly passedOver?: readonly PassedOver[];
   readonly route?: { readonly index: number; readonly name: string; readonly path: string };
   readonly kind?: string;
   readonly target?: string;
@@ -29,6 +31,12 @@ interface Verdict {
   readonly params?: Readonly<Record<string, string>>;
   readonly environ?: Readonly<Record<string, string>>;
   readonly notes?: readonly string[];
+}
+
+interface PassedOver {
+  readonly index: number;
+  readonly name: string;
+  readonly because: "host" | "path" | "method";
 }
 
 export async function explain(invocation: Invocation): Promise<number> {
@@ -59,7 +67,7 @@ function readQuestion({ operands }: Invocation): Asked {
   return { method, url };
 }
 
-async function judge(table: Table, asked: Asked, headers: readonly string[]): Promise<Verdict> {
+async function judge(table: Table, asked: Asked, headers: readonly string[]): Promise<Explained> {
   let exchange: Exchange;
   try {
     exchange = receiveQuestion(table, asked, headers);
@@ -67,11 +75,16 @@ async function judge(table: Table, asked: Asked, headers: readonly string[]): Pr
     if (!(error instanceof GatewayError)) throw error;
     return { ...asked, status: error.status, reason: error.message };
   }
-  const match = createRouter(table.routes).match(exchange.method, exchange.hostname, exchange.path);
-  if (match.type === "not-found") return { ...asked, status: 404, reason: "No route matches" };
+  const router = createRouter(table.routes);
+  const { hostname } = exchange;
+  const passedOver = losersOf(table, router.candidates(exchange.method, hostname, exchange.path));
+  const match = router.match(exchange.method, hostname, exchange.path);
+  if (match.type === "not-found") {
+    return { ...asked, status: 404, reason: "No route matches", passedOver };
+  }
   if (match.type === "wrong-method") {
     const reason = `Routes match the path, but take only ${match.allow.join(", ")}`;
-    return { ...asked, status: 405, reason };
+    return { ...asked, status: 405, reason, passedOver };
   }
   const route = table.routes[match.index];
   if (route === undefined) throw new ConfigError([]);
@@ -86,11 +99,22 @@ async function judge(table: Table, asked: Asked, headers: readonly string[]): Pr
   return {
     ...asked,
     reason: `Route ${index} "${name}" in line ${route.line} is the first that matches`,
+    passedOver,
     route: { index, name, path },
     kind: key,
     ...plain(told),
     params: texts(mount.params),
   };
+}
+
+/** The routes that were tried before the one that serves. */
+function losersOf(table: Table, verdicts: readonly Verdict[]): PassedOver[] {
+  const winner = verdicts.indexOf("found");
+  const tried = winner === -1 ? verdicts : verdicts.slice(0, winner);
+  return tried.flatMap((because, index) => {
+    if (because === "found" || because === "earlier") return [];
+    return [{ index, name: table.routes[index]?.name ?? "", because }];
+  });
 }
 
 /** The question as a request that came in. */
@@ -140,10 +164,28 @@ function texts(values: Readonly<Record<string, string>>): Record<string, string>
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, textOf(value)]));
 }
 
-function printVerdict(verdict: Verdict): void {
+const WHY_NOT: Readonly<Record<PassedOver["because"], string>> = {
+  host: "its host is another",
+  path: "its path does not match",
+  method: "it does not take the method",
+};
+
+/** A long table has many routes of other paths: the first few tell enough. */
+const MOST_PASSED_OVER = 20;
+
+function printPassedOver(routes: readonly PassedOver[]): void {
+  for (const { index, name, because } of routes.slice(0, MOST_PASSED_OVER)) {
+    print(styled("dim", `  not ${index} "${name}": ${WHY_NOT[because]}`));
+  }
+  const more = routes.length - MOST_PASSED_OVER;
+  if (more > 0) print(styled("dim", `  nor ${more} more`));
+}
+
+function printVerdict(verdict: Explained): void {
   const { method, url, status, reason, kind, target, notes = [], environ = {} } = verdict;
   print(`${styled("bold", `${method} ${url}`)}`);
   print(status === undefined ? reason : styled("red", `Answers ${status}: ${reason}`));
+  printPassedOver(verdict.passedOver ?? []);
   if (kind === undefined) return;
   print(`${kind} ${target ?? ""}`.trimEnd());
   print(`SCRIPT_NAME=${verdict.scriptName ?? ""}  PATH_INFO=${verdict.pathInfo ?? ""}`);
