@@ -10,14 +10,15 @@ const MAX_LINE = 2048;
 const MAX_LINES = 200;
 const WINDOW_MS = 10_000;
 const NEWLINE = 10;
+const UTF8 = new TextDecoder();
 
 /** Collects the error stream of one request (or, with an id of its own, of one process). */
 export class ProgramLog {
   readonly #log: ServiceLog;
   readonly #id: string;
-  readonly #decoder = new TextDecoder();
-  /** The beginning of the unfinished line, and the length of all of it. */
-  readonly #line = new Uint8Array(MAX_LINE);
+  /** The beginning of the unfinished line; made with the first bytes, for most programs say nothing. */
+  #line: Uint8Array | undefined;
+  /** Of all of the line, what was left out too. */
   #length = 0;
   #lines = 0;
   #windowStart = performance.now();
@@ -51,6 +52,8 @@ export class ProgramLog {
   }
 
   #append(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#line ??= new Uint8Array(MAX_LINE);
     const room = MAX_LINE - this.#length;
     if (room > 0) this.#line.set(bytes.subarray(0, room), this.#length);
     this.#length += bytes.length;
@@ -58,7 +61,8 @@ export class ProgramLog {
 
   /** Decoded as a whole: a character may come in two pieces. */
   get #text(): string {
-    const kept = this.#decoder.decode(this.#line.subarray(0, this.#length));
+    if (this.#line === undefined) return "";
+    const kept = UTF8.decode(this.#line.subarray(0, this.#length));
     return this.#length > MAX_LINE ? `${kept}…` : kept;
   }
 
