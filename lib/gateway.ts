@@ -173,7 +173,8 @@ export class Gateway {
     ];
     const bytes = UTF8.encode(text);
     const response = new Response(bytes, { status: failure.status, headers });
-    this.#end(visit, failure.status, visit.isHead ? 0 : bytes.length);
+    const unseen = visit.isHead || failure.status === CLIENT_GONE;
+    this.#end(visit, failure.status, unseen ? 0 : bytes.length);
     return response;
   }
 
@@ -234,6 +235,9 @@ class Visit implements Pending {
     return this.route?.config.options.onAbort !== "finish";
   }
 }
+
+/** nginx's number for a client that left before its answer; it only ever stands in the log. */
+const CLIENT_GONE = 499;
 
 /** Client faults that an operator wants to see the cause of. */
 const TELLING: ReadonlySet<number> = new Set([400, 408, 413]);
