@@ -4,6 +4,7 @@ import type { ByteString, Exchange, Mount, Reply } from "../exchange.ts";
 import { described, fields, optional, text } from "../fields.ts";
 import { defineKind } from "../handler.ts";
 import { byteString } from "../protocol/cgi_environ.ts";
+import { encodePath } from "../protocol/cgi_path.ts";
 
 const schema = fields({
   to: described(
@@ -60,14 +61,6 @@ function locationOf(to: ByteString, exchange: Exchange, mount: Mount): ByteStrin
   // `//host` in place of a path would name another site.
   const location = to.startsWith("//") ? filled : filled.replace(/^\/{2,}/, "/");
   return exchange.query === "" || to.includes("?") ? location : `${location}?${exchange.query}`;
-}
-
-/** Percent-encodes every byte that may not stand in a path segment (RFC 3986 §3.3); slashes stay. */
-function encodePath(bytes: ByteString): ByteString {
-  return bytes.replace(
-    /[^A-Za-z0-9\-._~!$&'()*+,;=:@/]/g,
-    (byte) => "%" + byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0"),
-  );
 }
 
 function isTarget(to: string): boolean {

@@ -12,7 +12,7 @@ import {
   type Mount,
   plainPath,
 } from "../exchange.ts";
-import { isHopByHop } from "./http_fields.ts";
+import { isHopByHop, latin1FromBytes } from "./http_fields.ts";
 
 export const SERVER_SOFTWARE = "Portico/0.1.0";
 /** The runtime does not tell which version the client spoke; every client speaks at least this. */
@@ -201,9 +201,7 @@ const UTF8 = new TextEncoder();
 
 /** Text as the bytes of its UTF-8 form. */
 export function byteString(text: string): ByteString {
-  let bytes = "";
-  for (const byte of UTF8.encode(text)) bytes += String.fromCharCode(byte);
-  return bytes;
+  return latin1FromBytes(UTF8.encode(text));
 }
 
 /** Bytes as the text that they are in UTF-8; what is not UTF-8 becomes U+FFFD. */

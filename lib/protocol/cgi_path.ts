@@ -147,17 +147,6 @@ export function splitScript(
   return undefined;
 }
 
-/**
- * Every way to cut a path into a script and its PATH_INFO, longest script first, for finders that look
- * at files. A script is made of file names alone: it never holds an encoded slash, a control character
- * or a dot segment, never ends in a slash and is never longer than a path can be.
- */
-export function* scriptCandidates(pathInfo: ByteString): Generator<ScriptSplit, void, undefined> {
-  for (let end = fileNamesEnd(pathInfo); end > 0; end = pathInfo.lastIndexOf("/", end - 1)) {
-    yield splitAt(pathInfo, end);
-  }
-}
-
 function splitAt(path: ByteString, end: number): ScriptSplit {
   return { script: path.slice(0, end), rest: path.slice(end) };
 }
