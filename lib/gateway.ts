@@ -11,8 +11,9 @@ import { ClientGone, GatewayError, toGatewayError } from "./errors.ts";
 import type { Exchange, HeaderPair, Outcome, Reply } from "./exchange.ts";
 import type { Service } from "./handler.ts";
 import { Lifeline } from "./lifeline.ts";
-import type { Log } from "./observe/log.ts";
+import type { Log, LoggedRequest } from "./observe/log.ts";
 import type { Trust } from "./protocol/forwarding.ts";
+import { forbidsBody } from "./protocol/http_fields.ts";
 import { type Connection, newRequestId, receive, redirected } from "./receive.ts";
 import { createRouter, type Router } from "./router/router.ts";
 import type { Pending, Sweeper } from "./sweeper.ts";
@@ -68,21 +69,22 @@ export class Gateway {
 
   /** Answers one request. Never throws. */
   handle(request: Request, connection: Connection): Response | Promise<Response> {
-    const visit = new Visit(request);
+    const visit = new Visit(request, connection);
     this.#active++;
     try {
       const exchange = receive(request, connection, this.#trust, visit);
+      visit.exchange = exchange;
       const outcome = this.#dispatch(visit, exchange);
-      if (outcome instanceof Promise) return this.#wait(visit, outcome);
-      if (outcome.type === "reply") return this.#answer(visit, outcome);
-      return this.#wait(visit, Promise.resolve(outcome));
+      if (!(outcome instanceof Promise) && outcome.type === "reply") {
+        return this.#answer(visit, outcome);
+      }
+      return this.#wait(visit, exchange, outcome);
     } catch (error) {
       return this.#fail(visit, error);
     }
   }
 
   #dispatch(visit: Visit, exchange: Exchange): Outcome | Promise<Outcome> {
-    visit.exchange = exchange;
     const match = this.#router.match(exchange.method, exchange.hostname, exchange.path);
     switch (match.type) {
       case "found": {
@@ -102,7 +104,11 @@ export class Gateway {
     }
   }
 
-  async #wait(visit: Visit, first: Promise<Outcome>): Promise<Response> {
+  async #wait(
+    visit: Visit,
+    exchange: Exchange,
+    first: Outcome | Promise<Outcome>,
+  ): Promise<Response> {
     this.#sweeper.add(visit);
     try {
       let outcome = await first;
@@ -115,10 +121,8 @@ export class Gateway {
           );
         }
         visit.lifeline.throwIfCut();
-        if (visit.exchange === undefined) break;
-        outcome = await this.#dispatch(visit, redirected(visit.exchange, outcome));
+        outcome = await this.#dispatch(visit, redirected(exchange, outcome));
       }
-      if (outcome.type === "local-redirect") throw new GatewayError(500, "internal", "No exchange");
       return this.#answer(visit, outcome);
     } catch (error) {
       return this.#fail(visit, error);
@@ -133,11 +137,11 @@ export class Gateway {
       : routeHeaders(visit.route.config, reply.headers);
     if (body === null || body instanceof Uint8Array) {
       const init = { status, headers: headersInit(headers) };
-      const response = new Response(hasBody(status) ? body : null, init);
+      const response = new Response(forbidsBody(status) ? null : body, init);
       this.#end(visit, status, visit.isHead || body === null ? 0 : body.length);
       return response;
     }
-    if (visit.isHead || !hasBody(status)) {
+    if (visit.isHead || forbidsBody(status)) {
       // RFC 3875 §4.3.3: what a program sends after the head is discarded; it need not go on.
       body.cancel(new ClientGone());
       const response = new Response(null, { status, headers: headersInit(headers) });
@@ -197,12 +201,26 @@ export class Gateway {
     this.#sweeper.delete(visit);
     this.#active--;
     if (this.#active === 0) this.#whenIdle?.();
-    const { exchange } = visit;
-    if (exchange === undefined || !this.#log.wantsAccess) return;
+    if (!this.#log.wantsAccess) return;
+    const request = visit.exchange ?? refused(visit);
     const route = visit.route?.config.name ?? "-";
     const durationMs = performance.now() - visit.startedAt;
-    this.#log.access({ exchange, route, status, bytes, durationMs });
+    this.#log.access({ request, route, status, bytes, durationMs });
   }
+}
+
+/** What the access log tells of a request that was refused before it was understood. */
+function refused({ id, request, connection }: Visit): LoggedRequest {
+  const { method, headers, url } = request;
+  const path = url.indexOf("/", url.indexOf("://") + 3);
+  return {
+    id,
+    method,
+    headers,
+    target: path === -1 ? url : url.slice(path),
+    authority: headers.get("host") ?? "",
+    client: connection.peer,
+  };
 }
 
 const UTF8 = new TextEncoder();
@@ -212,12 +230,13 @@ class Visit implements Pending {
   readonly id = newRequestId();
   readonly startedAt = performance.now();
   readonly lifeline = new Lifeline();
+  /** As the client sent it, whatever local redirects made of it. */
   exchange: Exchange | undefined;
   route: OpenRoute | undefined;
   answered = false;
   followed = false;
 
-  constructor(readonly request: Request) {}
+  constructor(readonly request: Request, readonly connection: Connection) {}
 
   get isHead(): boolean {
     return this.request.method === "HEAD";
@@ -241,11 +260,6 @@ const CLIENT_GONE = 499;
 
 /** Client faults that an operator wants to see the cause of. */
 const TELLING: ReadonlySet<number> = new Set([400, 408, 413]);
-
-/** Statuses whose responses never have a body (RFC 9110 §6.4.1). */
-function hasBody(status: number): boolean {
-  return status !== 204 && status !== 205 && status !== 304;
-}
 
 /** The runtime reads a record faster than pairs; names that repeat, such as Set-Cookie, need pairs. */
 function headersInit(headers: readonly HeaderPair[]): HeadersInit {

@@ -2,7 +2,8 @@
  * Ties the work on a request to the reasons for ending it early: the client left, a time ran out, the
  * server stops. Whoever waits on a program or a socket listens here and lets go.
  *
- * Why not AbortSignal: creating and following one costs more than all the rest of a small request.
+ * Why not the request's own AbortSignal: touching it costs a quarter of a small request, and it tells of
+ * one reason alone. Here listeners run at once, in order, and get the reason that the answer is made of.
  */
 
 /** Called once, with the reason. */

@@ -10,7 +10,7 @@ import type { Address } from "../fields.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { dial } from "./dial.ts";
 import { FcgiConnection } from "./fastcgi_connection.ts";
-import { overCapacity } from "./slots.ts";
+import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
 /** One place that connections go to. */
 export interface Endpoint {
@@ -19,17 +19,13 @@ export interface Endpoint {
   readonly max: number;
 }
 
-export interface PoolOptions {
+export interface PoolOptions extends WaitingOptions {
   readonly keepAlive: boolean;
   readonly connectTimeoutMs: number;
   /** How long a connection rests before it is closed. */
   readonly idleMs: number;
   /** Connections that rest, all endpoints together. */
   readonly maxIdle: number;
-  /** Requests that wait for a connection; 503 past it. */
-  readonly queue: number;
-  /** How long one waits; 503 past it. */
-  readonly queueTimeoutMs: number;
   /** How long an endpoint may be gone before requests fail: a supervised program is back soon. */
   readonly patienceMs: number;
 }
@@ -50,14 +46,6 @@ interface Resting {
   readonly since: number;
 }
 
-interface Waiter {
-  readonly lifeline: Lifeline;
-  /** It is out of the queue, for whatever reason. */
-  called(): void;
-  resolve(connection: FcgiConnection): void;
-  reject(error: Error): void;
-}
-
 export class FcgiPool implements AsyncDisposable {
   readonly #options: PoolOptions;
   #sites: Site[];
@@ -66,7 +54,7 @@ export class FcgiPool implements AsyncDisposable {
   readonly #siteOf = new WeakMap<FcgiConnection, Site>();
   /** Fresh connections whose first answer is still out, with the time of their request. */
   readonly #unproven = new Map<FcgiConnection, number>();
-  readonly #queue: Waiter[] = [];
+  readonly #line: WaitingLine<FcgiConnection>;
   #reaper: ReturnType<typeof setInterval> | undefined;
   #yielding: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
@@ -74,6 +62,7 @@ export class FcgiPool implements AsyncDisposable {
   constructor(endpoints: readonly Endpoint[], options: PoolOptions) {
     this.#sites = endpoints.map((endpoint) => ({ ...endpoint, open: 0, downSince: 0 }));
     this.#options = options;
+    this.#line = new WaitingLine(options);
   }
 
   get keepAlive(): boolean {
@@ -95,7 +84,7 @@ export class FcgiPool implements AsyncDisposable {
   /** A fresh connection, for a request that found its kept one stale. */
   fresh(lifeline: Lifeline): Promise<FcgiConnection> {
     const site = this.#roomiest();
-    return site === undefined ? this.#wait(lifeline) : this.#openFor(lifeline, site);
+    return site === undefined ? this.#line.wait(lifeline) : this.#openFor(lifeline, site);
   }
 
   /** Gives a connection back after its request. `reusable`: both sides are at a record border. */
@@ -105,7 +94,7 @@ export class FcgiPool implements AsyncDisposable {
     connection.served++;
     const keep = reusable && this.#options.keepAlive && !this.#closed && !connection.closed;
     if (!keep || this.#someoneUnaccepted()) return this.#retire(connection);
-    const waiter = this.#nextWaiter();
+    const waiter = this.#line.next();
     if (waiter !== undefined) {
       this.#busy.add(connection);
       return waiter.resolve(connection);
@@ -123,7 +112,7 @@ export class FcgiPool implements AsyncDisposable {
     clearTimeout(this.#yielding);
     for (const { connection } of this.#resting.splice(0)) this.#retire(connection);
     for (const connection of this.#busy) connection.close();
-    for (let waiter = this.#nextWaiter(); waiter !== undefined; waiter = this.#nextWaiter()) {
+    for (let waiter = this.#line.next(); waiter !== undefined; waiter = this.#line.next()) {
       waiter.reject(new GatewayError(503, "shutting-down", "The server stops"));
     }
     await Promise.resolve();
@@ -217,38 +206,6 @@ export class FcgiPool implements AsyncDisposable {
     };
   }
 
-  #wait(lifeline: Lifeline): Promise<FcgiConnection> {
-    const { queue, queueTimeoutMs } = this.#options;
-    if (this.#queue.length >= queue) {
-      return Promise.reject(overCapacity("queue-full", `${queue} requests wait already`));
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<FcgiConnection>();
-    const leave = (reason: Error) => {
-      this.#queue.splice(this.#queue.indexOf(waiter), 1);
-      waiter.called();
-      reject(reason);
-    };
-    const timer = setTimeout(
-      () => leave(overCapacity("queue-timeout", `No connection free within ${queueTimeoutMs} ms`)),
-      queueTimeoutMs,
-    );
-    const called = () => {
-      clearTimeout(timer);
-      lifeline.forget(leave);
-    };
-    const waiter: Waiter = { lifeline, called, resolve, reject };
-    this.#queue.push(waiter);
-    lifeline.onCut(leave);
-    return promise;
-  }
-
-  /** Takes whoever waits longest out of the queue. */
-  #nextWaiter(): Waiter | undefined {
-    const waiter = this.#queue.shift();
-    waiter?.called();
-    return waiter;
-  }
-
   #someoneUnaccepted(): boolean {
     if (this.#unproven.size === 0) return false;
     const now = performance.now();
@@ -275,7 +232,7 @@ export class FcgiPool implements AsyncDisposable {
   /** A connection to `site` is no more: whoever waits may open another. */
   #leave(site: Site): void {
     site.open--;
-    const waiter = this.#closed ? undefined : this.#nextWaiter();
+    const waiter = this.#closed ? undefined : this.#line.next();
     if (waiter === undefined) return;
     this.#openFor(waiter.lifeline, site).then(waiter.resolve, waiter.reject);
   }

@@ -1,25 +1,19 @@
-/** A bound on how many run at once, with a bounded queue in front of it. */
-import { GatewayError } from "../errors.ts";
+/** A bound on how many run at once, with a bounded line in front of it. */
 import type { Lifeline } from "../lifeline.ts";
+import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
-export interface SlotOptions {
+export interface SlotOptions extends WaitingOptions {
   readonly max: number;
-  /** How many may wait; 503 past it. */
-  readonly queue: number;
-  readonly queueTimeoutMs: number;
-}
-
-interface Waiter {
-  go(): void;
 }
 
 export class Slots {
-  readonly #options: SlotOptions;
-  readonly #queue: Waiter[] = [];
+  readonly #max: number;
+  readonly #line: WaitingLine<void>;
   #taken = 0;
 
   constructor(options: SlotOptions) {
-    this.#options = options;
+    this.#max = options.max;
+    this.#line = new WaitingLine(options);
   }
 
   get taken(): number {
@@ -27,54 +21,23 @@ export class Slots {
   }
 
   get waiting(): number {
-    return this.#queue.length;
+    return this.#line.length;
   }
 
   /**
    * Takes a slot, in the order of asking; undefined when one was free at once.
-   * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or the lifeline's reason.
+   * @throws {GatewayError} as {@link WaitingLine.wait}.
    */
   take(lifeline: Lifeline): Promise<void> | undefined {
-    if (this.#taken < this.#options.max) {
-      this.#taken++;
-      return undefined;
-    }
-    const { queue, queueTimeoutMs } = this.#options;
-    if (this.#queue.length >= queue) {
-      return Promise.reject(overCapacity("queue-full", `${queue} requests wait already`));
-    }
-    return new Promise((resolve, reject) => {
-      const leave = (reason: Error) => {
-        this.#queue.splice(this.#queue.indexOf(waiter), 1);
-        clearTimeout(timer);
-        lifeline.forget(leave);
-        reject(reason);
-      };
-      const timer = setTimeout(
-        () => leave(overCapacity("queue-timeout", `Waited ${queueTimeoutMs} ms for a turn`)),
-        queueTimeoutMs,
-      );
-      const waiter: Waiter = {
-        go: () => {
-          clearTimeout(timer);
-          lifeline.forget(leave);
-          resolve();
-        },
-      };
-      this.#queue.push(waiter);
-      lifeline.onCut(leave);
-    });
+    if (this.#taken >= this.#max) return this.#line.wait(lifeline);
+    this.#taken++;
+    return undefined;
   }
 
   /** Gives a slot back; whoever waited longest takes it over. */
   give(): void {
-    const next = this.#queue.shift();
+    const next = this.#line.next();
     if (next === undefined) this.#taken--;
-    else next.go();
+    else next.resolve();
   }
-}
-
-/** The answer of a full house. */
-export function overCapacity(failure: string, message: string): GatewayError {
-  return new GatewayError(503, failure, message, { headers: [["retry-after", "1"]] });
 }

@@ -11,9 +11,15 @@ import { textOf } from "../protocol/cgi_environ.ts";
 
 export type LogFormat = "combined" | "json" | "off";
 
+/** What a log line tells of a request. */
+export type LoggedRequest = Pick<
+  Exchange,
+  "id" | "method" | "target" | "authority" | "headers" | "client"
+>;
+
 /** One answered request. */
 export interface AccessEntry {
-  readonly exchange: Exchange;
+  readonly request: LoggedRequest;
   readonly route: string;
   /** What the client got; 499 when it left before there was anything to get. */
   readonly status: number;
@@ -134,29 +140,29 @@ const UTF8 = new TextEncoder();
  * behind it.
  */
 function combined(entry: AccessEntry): string {
-  const { exchange, status, bytes } = entry;
-  const { headers } = exchange;
-  return `${exchange.client.address} - - [${clfTime()}] ` +
-    `"${escaped(exchange.method)} ${escaped(exchange.target)} HTTP/1.1" ${status} ${bytes} ` +
+  const { request, status, bytes } = entry;
+  const { headers } = request;
+  return `${request.client.address} - - [${clfTime()}] ` +
+    `"${escaped(request.method)} ${escaped(request.target)} HTTP/1.1" ${status} ${bytes} ` +
     `"${escaped(headers.get("referer") ?? "-")}" "${escaped(headers.get("user-agent") ?? "-")}" ` +
-    `${exchange.id} "${entry.route}" ${entry.durationMs.toFixed(1)}`;
+    `${request.id} "${entry.route}" ${entry.durationMs.toFixed(1)}`;
 }
 
 function jsonAccess(entry: AccessEntry): string {
-  const { exchange, route, status, bytes } = entry;
+  const { request, route, status, bytes } = entry;
   return JSON.stringify({
     time: new Date().toISOString(),
-    id: exchange.id,
+    id: request.id,
     route,
-    client: exchange.client.address,
-    method: exchange.method,
-    host: exchange.authority,
-    target: textOf(exchange.target),
+    client: request.client.address,
+    method: request.method,
+    host: request.authority,
+    target: textOf(request.target),
     status,
     bytes,
     durationMs: Math.round(entry.durationMs * 10) / 10,
-    referer: exchange.headers.get("referer"),
-    userAgent: exchange.headers.get("user-agent"),
+    referer: request.headers.get("referer"),
+    userAgent: request.headers.get("user-agent"),
   });
 }
 
