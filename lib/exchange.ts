@@ -42,6 +42,8 @@ export interface Exchange {
   /** What follows the first `?`, still encoded; empty if there is none. */
   readonly query: ByteString;
   readonly headers: Headers;
+  /** The request that this was read from; undefined where it was made (a local redirect, `explain`). */
+  readonly request?: Request;
   /** What the client asked for as host: name in lower case, IPv6 in brackets, without the port. */
   readonly hostname: string;
   /** The authority as the client wrote it (HTTP_HOST). */
@@ -93,6 +95,13 @@ export interface ByteSource {
 /** What a reply's body may be. Bytes go out in one write with an exact length; the others as they come. */
 export type ReplyBody = Uint8Array<ArrayBuffer> | ByteSource | null;
 
+/** A file that a program asks to have sent in its stead. */
+export interface FileRequest {
+  /** `path`: percent-encoded, under a prefix of the route's `sendfile`; `name`: an absolute file name. */
+  readonly by: "path" | "name";
+  readonly value: ByteString;
+}
+
 /** An answer. Header fields are clean: valid names, no control characters, no hop-by-hop fields. */
 export interface Reply {
   readonly type: "reply";
@@ -100,6 +109,8 @@ export interface Reply {
   readonly status: number;
   readonly headers: readonly HeaderPair[];
   readonly body: ReplyBody;
+  /** What the program would rather have sent, with these fields, on a route that allows it. */
+  readonly file?: FileRequest;
 }
 
 /** The program asks for another local resource in its stead (RFC 3875 §6.2.2). */

@@ -6,8 +6,9 @@ import type { RouteConfig, Table } from "./config/table.ts";
 import type { Exchange } from "./exchange.ts";
 import { Gateway, type OpenRoute } from "./gateway.ts";
 import type { Context, Place, RouteSummary } from "./handler.ts";
-import { sizeBody } from "./io/body.ts";
+import { sizeBody, type SizeOptions } from "./io/body.ts";
 import { Pace } from "./io/pace.ts";
+import { FileFolders, withSendfile } from "./io/sendfile.ts";
 import { Spool } from "./io/spool.ts";
 import type { Log } from "./observe/log.ts";
 import { createTrust } from "./protocol/forwarding.ts";
@@ -89,7 +90,10 @@ class Opening {
 
   async open(config: RouteConfig): Promise<OpenRoute> {
     try {
-      const service = await config.kind.open(config.fields, this.#context(config));
+      const { sendfile } = config.options;
+      const folders = sendfile && new FileFolders(sendfile, this.#table.folder);
+      const opened = await config.kind.open(config.fields, this.#context(config));
+      const service = folders ? withSendfile(opened, folders, this.#ground.log) : opened;
       return { config, service, upstream: config.kind.describe(config.fields) };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -111,17 +115,18 @@ class Opening {
       options,
       dev: this.#table.server.dev,
       log,
-      sizeBody: (exchange) => this.#sizeBody(exchange, mode, options.maxRequestBody),
+      sizeBody: (exchange, needsLength = false) =>
+        this.#sizeBody(exchange, { mode, needsLength, max: options.maxRequestBody }),
       share: (key, create) => shares.share(key, create),
     };
   }
 
-  async #sizeBody(exchange: Exchange, mode: "spool" | "stream", max: number) {
+  async #sizeBody(exchange: Exchange, options: Omit<SizeOptions, "spool" | "pace">) {
     // Nearly every request has none: nothing to count then.
     if (exchange.body === null) return null;
     this.uploads++;
     try {
-      return await sizeBody(exchange, { mode, max, spool: this.#spool, pace: this.#pace });
+      return await sizeBody(exchange, { ...options, spool: this.#spool, pace: this.#pace });
     } finally {
       this.uploads--;
     }

@@ -41,6 +41,8 @@ export interface RouteOptions {
   readonly maxReplyHead: number;
   /** Undefined: what the kind does by default. */
   readonly requestBody: "spool" | "stream" | undefined;
+  /** Folders that programs may have files sent from, by prefix of their paths; undefined: none. */
+  readonly sendfile?: Readonly<Record<string, string>>;
 }
 
 /** Where a service reports what no client gets to see. Lines are joined to the request by its id. */
@@ -75,9 +77,9 @@ export interface Context {
   readonly log: ServiceLog;
   /**
    * Takes a request's body in hand, within the route's limits and in the route's or else the kind's
-   * mode; null if there is none.
+   * mode; null if there is none. With `needsLength` one whose length nobody said is spooled in any mode.
    */
-  sizeBody(exchange: Exchange): Promise<SizedBody | null>;
+  sizeBody(exchange: Exchange, needsLength?: boolean): Promise<SizedBody | null>;
   /**
    * A resource shared by all who name the same key, also across a reload: created by the first, closed
    * after the last released it.

@@ -5,6 +5,7 @@
 import type { Table } from "./config/table.ts";
 import { type Address, formatAddress } from "./fields.ts";
 import type { Permission } from "./handler.ts";
+import { resolvePath } from "./values.ts";
 
 /** A permission with who asks for it: `server.listen`, or a route by name. */
 export interface Need extends Permission {
@@ -23,6 +24,10 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
     const own = route.kind.permissions(route.fields, place, route.options);
     needs.push(...own.map((permission) => ({ ...permission, who: name })));
     if (spools(route)) needs.push(...spoolNeeds(name, spoolDir));
+    for (const folder of Object.values(route.options.sendfile ?? {})) {
+      const value = resolvePath(folder, table.folder);
+      needs.push({ who: name, name: "read", value, reason: "to send its files (sendfile)" });
+    }
   }
   return needs;
 }

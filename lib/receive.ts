@@ -122,12 +122,12 @@ class ReceivedExchange implements Exchange {
   readonly withholds: (lowerName: string) => boolean;
   readonly id: string;
   readonly lifeline: Lifeline;
-  readonly #request: Request;
+  readonly request: Request;
 
   constructor(request: Request, decoded: Target, ends: Ends) {
     this.id = ends.id;
     this.lifeline = ends.lifeline;
-    this.#request = request;
+    this.request = request;
     this.method = request.method;
     this.headers = request.headers;
     this.target = decoded.target;
@@ -142,7 +142,7 @@ class ReceivedExchange implements Exchange {
   }
 
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-    return this.#request.body;
+    return this.request.body;
   }
 }
 

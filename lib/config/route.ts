@@ -14,6 +14,7 @@ import { distinct } from "./distinct.ts";
 import { host } from "./host.ts";
 import type { Report } from "./position.ts";
 import { responseHeaders } from "./response_headers.ts";
+import { sendfile } from "./sendfile.ts";
 import type { RouteConfig } from "./table.ts";
 import { type Entry, type MapNode, type Node, type Slot, toPlain, valueOf } from "./tree.ts";
 
@@ -78,6 +79,10 @@ export const routeFields = {
     optional(word("spool", "stream")),
     "Whether the request's body is collected before the program sees it; by default the kind's choice.",
   ),
+  sendfile: described(
+    optional(sendfile),
+    "Folders that the program may have files sent from (X-Accel-Redirect, X-Sendfile), by prefix.",
+  ),
 };
 
 const routeSchema = fields(routeFields);
@@ -133,6 +138,7 @@ function toOptions(
     onAbort: route.onAbort,
     maxReplyHead: route.maxReplyHead,
     requestBody: route.requestBody,
+    ...(route.sendfile === undefined ? {} : { sendfile: route.sendfile }),
   };
 }
 

@@ -672,7 +672,7 @@ const ROUTE: Cases = {
     respond: hi
     cache: 30s
     `,
-    '4:5: Unknown key "cache": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, dial, respond, run',
+    '4:5: Unknown key "cache": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, sendfile, dial, respond, run',
   ],
   "an option of the handler beside it": [
     `
@@ -703,7 +703,7 @@ const ROUTE: Cases = {
   "a handler named like a member of objects": [
     "constructor: hi",
     "2:5: Missing handler: write one of dial, respond, run",
-    '3:5: Unknown key "constructor": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, dial, respond, run',
+    '3:5: Unknown key "constructor": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, sendfile, dial, respond, run',
   ],
   "a host with a port": [
     `
@@ -844,6 +844,48 @@ const ROUTE: Cases = {
     '7:14: Cannot read "wait" as a choice: write kill or finish',
     "8:19: Cannot read a list as a size: write a number of bytes, 64KiB, 16MiB or 1GiB",
     '9:18: Cannot read "stream!" as a choice: write spool or stream',
+  ],
+  "folders to send files from that no path could mean": [
+    `
+    respond: hi
+    sendfile:
+      protected/: ./a
+      /protected: ./b
+      /a%20b/: ./c
+      /a/../b/: ./d
+      //: ./e
+      "/a?b/": ./f
+      /ok/: ./ok
+    `,
+    '5:7: Cannot read "protected/" as a prefix of paths: write "/protected/", not encoded, with a slash at both ends',
+    '6:7: Cannot read "/protected" as a prefix of paths: write "/protected/", not encoded, with a slash at both ends',
+    '7:7: Cannot read "/a%20b/" as a prefix of paths: write "/protected/", not encoded, with a slash at both ends',
+    '8:7: Cannot read "/a/../b/" as a prefix of paths: write "/protected/", not encoded, with a slash at both ends',
+    '9:7: Cannot read "//" as a prefix of paths: write "/protected/", not encoded, with a slash at both ends',
+    '10:7: Cannot read "/a?b/" as a prefix of paths: write "/protected/", not encoded, with a slash at both ends',
+  ],
+  "no folders to send files from": [
+    `
+    respond: hi
+    sendfile: {}
+    `,
+    "4:15: Cannot be empty: write a prefix and its folder, such as /protected/: ./files",
+  ],
+  "folders to send files from without their prefixes": [
+    `
+    respond: hi
+    sendfile: ./files
+    `,
+    '4:15: Cannot read "./files" as a map: write NAME: value',
+  ],
+  "a prefix without its folder": [
+    `
+    respond: hi
+    sendfile: {/a/: , /b/: 5, /c/: ""}
+    `,
+    "4:16: Cannot read an empty value as text: write a string",
+    '4:28: Cannot read 5 as text: write "5", in quotes',
+    "4:36: Cannot be empty: write some text",
   ],
   "fields that frame a response": [
     `

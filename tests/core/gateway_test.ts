@@ -168,7 +168,7 @@ Deno.test("Gateway explains a failure under server.dev alone", async () => {
     assert.equal(
       (await response.text()).replace(/id: \S+/, "id: ID"),
       '502 Bad Gateway\nRequest id: ID\n\nno-head: why\nroute "any" (respond: upstream)\n\n' +
-        "The program said:\nline <3>\n",
+        "line <3>\n",
     );
     assert.match(response.headers.get("content-type") ?? "", /^text\/plain/);
   });

@@ -1,0 +1,115 @@
+/**
+ * Slices of an open file as a reply's body. A body is exactly as long as was promised when the file was
+ * looked at: what grows is cut, and what shrinks under way aborts the body, which never looks whole.
+ */
+import { GatewayError } from "../errors.ts";
+import type { ByteSource, ReplyBody } from "../exchange.ts";
+import type { ByteRange } from "../protocol/http_range.ts";
+
+/** Bytes to be sent as they are, or a slice of the file. */
+export type FilePiece = Uint8Array<ArrayBuffer> | ByteRange;
+
+/** What is read at once. */
+const READ_SIZE = 65_536;
+
+/** What still counts as short: a client that takes its time holds as much memory. */
+const SHORT = 2 * READ_SIZE;
+
+/**
+ * The body that these pieces make, in memory if it is one short slice; closes the file when it has no
+ * more use for it.
+ * @throws {GatewayError} 500 `file-shrank`.
+ */
+export function fileBody(file: Deno.FsFile, pieces: readonly FilePiece[]): ReplyBody {
+  const [first] = pieces;
+  const isShort = pieces.length <= 1 && !(first instanceof Uint8Array) &&
+    sizeOf(first) <= SHORT;
+  if (!isShort) return new FileBody(file, pieces);
+  try {
+    return readShort(file, first);
+  } finally {
+    file.close();
+  }
+}
+
+function sizeOf(slice: ByteRange | undefined): number {
+  return slice === undefined ? 0 : slice.end - slice.start;
+}
+
+/** In one go: a short file lies in the system's memory, and a turn of the event loop costs more. */
+function readShort(file: Deno.FsFile, slice: ByteRange | undefined): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(sizeOf(slice));
+  if (slice !== undefined && slice.start > 0) file.seekSync(slice.start, Deno.SeekMode.Start);
+  for (let at = 0; at < bytes.length;) {
+    const count = file.readSync(bytes.subarray(at));
+    if (count === null) throw shrank(bytes.length - at);
+    at += count;
+  }
+  return bytes;
+}
+
+function shrank(missing: number): GatewayError {
+  return new GatewayError(500, "file-shrank", `The file ended ${missing} bytes early`);
+}
+
+class FileBody implements ByteSource {
+  readonly #file: Deno.FsFile;
+  readonly #pieces: readonly FilePiece[];
+  #next = 0;
+  /** Bytes of the present slice that are still to be read. */
+  #left = 0;
+  #closed = false;
+
+  constructor(file: Deno.FsFile, pieces: readonly FilePiece[]) {
+    this.#file = file;
+    this.#pieces = pieces;
+  }
+
+  async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (this.#left > 0) return await this.#readOn();
+    const piece = this.#pieces[this.#next];
+    this.#next++;
+    if (piece instanceof Uint8Array) {
+      this.#closeIfDone();
+      return piece;
+    }
+    if (piece === undefined) return undefined;
+    this.#left = sizeOf(piece);
+    try {
+      await this.#file.seek(piece.start, Deno.SeekMode.Start);
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+    return await this.#readOn();
+  }
+
+  cancel(): void {
+    this.#close();
+  }
+
+  async #readOn(): Promise<Uint8Array<ArrayBuffer>> {
+    const buffer = new Uint8Array(Math.min(this.#left, READ_SIZE));
+    try {
+      const count = await this.#file.read(buffer);
+      if (count === null) throw shrank(this.#left);
+      this.#left -= count;
+      this.#closeIfDone();
+      return count === buffer.length ? buffer : buffer.subarray(0, count);
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+  }
+
+  /** At once, for the last piece may take a slow client long. */
+  #closeIfDone(): void {
+    if (this.#left === 0 && this.#next >= this.#pieces.length) this.#close();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#file.close();
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * A folder of files that paths of requests name: which file, and what of the path is left over.
+ *
+ * Nothing outside the folder is ever found: dot segments were resolved before, and a link counts only if
+ * what it leads to lies inside too. Nor is what is hidden, by its own name or by that of what a link leads
+ * to, or what no name can say (control characters, an encoded slash, bytes that are no UTF-8).
+ *
+ * Calls are synchronous, for a local disk answers in microseconds. Every find looks at the disk anew,
+ * but for links, which lead where they led a second ago.
+ */
+import { type ByteString, ENCODED_SLASH } from "../exchange.ts";
+import { byteString, textOf } from "../protocol/cgi_environ.ts";
+import { isFileName } from "../protocol/cgi_path.ts";
+import { quoteBytes } from "../protocol/http_fields.ts";
+import type { FoundFile } from "./file_reply.ts";
+import { RealFolder } from "./real_folder.ts";
+
+export interface TreeFile extends FoundFile {
+  readonly type: "file";
+  /** The part of the path that names it. */
+  readonly place: ByteString;
+  /** What of the path follows: `""` or `/…`. */
+  readonly rest: ByteString;
+  /** With all links resolved, those that lead to the folder too. */
+  readonly real: string;
+  /** The same for the folder. */
+  readonly realRoot: string;
+}
+
+export type Finding =
+  | TreeFile
+  /** The path names a folder, with or without the slash that folders end with. */
+  | { readonly type: "folder"; readonly path: string }
+  /** `failure` is a stable name for logs, `why` its explanation. */
+  | { readonly type: "nothing"; readonly failure: string; readonly why: string };
+
+/** Linux' PATH_MAX: longer names cannot be opened. */
+const MAX_PATH = 4096;
+
+/** To resolve a name takes three times as long as to look at its file. */
+const RESOLVED_MS = 1000;
+const MAX_RESOLVED = 4096;
+
+export class FileTree {
+  readonly #root: RealFolder;
+  readonly #hides: (segment: string) => boolean;
+  readonly #resolved = new Map<string, { readonly real: string; readonly until: number }>();
+
+  /** `hides` tells which segments of a path are never looked for. Throws if there is no such folder. */
+  constructor(root: string, hides: (segment: string) => boolean = isDotFile) {
+    if (!Deno.statSync(root).isDirectory) throw new Error(`${root} is not a folder`);
+    this.#root = new RealFolder(root);
+    this.#hides = hides;
+  }
+
+  /** What `path` names (decoded, `""` or `/…`): the file along it, or the folder. */
+  find(path: ByteString): Finding {
+    const names = path.endsWith("/") ? path.slice(0, -1) : path;
+    const end = this.#visibleEnd(names);
+    const found = this.#look(names.slice(0, end), path);
+    if (found.type === "folder" && end < names.length) {
+      return nothing("hidden-name", `${quotePath(path)} is never looked for`);
+    }
+    return found.type === "below-file" ? this.#fileAlong(path, end) : found;
+  }
+
+  /** Where the longest prefix ends that is made of names which may be looked for. */
+  #visibleEnd(names: ByteString): number {
+    let end = 0;
+    while (end < names.length) {
+      const slash = names.indexOf("/", end + 1);
+      const next = slash === -1 ? names.length : slash;
+      if (next > MAX_PATH) break;
+      const segment = names.slice(end + 1, next);
+      const isKnown = end === 0 && segment === WELL_KNOWN;
+      if (!isKnown && (!isFileName(segment) || !isText(segment) || this.#hides(segment))) break;
+      end = next;
+    }
+    return end;
+  }
+
+  /** A file stands where the path wants a folder. From the left: a tree is seldom as deep as a path. */
+  #fileAlong(path: ByteString, end: number): Finding {
+    for (let at = path.indexOf("/", 1); at !== -1 && at < end; at = path.indexOf("/", at + 1)) {
+      const found = this.#look(path.slice(0, at), path);
+      if (found.type === "below-file") break;
+      if (found.type !== "folder") return found;
+    }
+    return missing(path);
+  }
+
+  #look(place: ByteString, path: ByteString): Finding | { readonly type: "below-file" } {
+    const name = this.#root.name + textOf(place);
+    const real = this.#resolve(name || "/");
+    if (real instanceof Deno.errors.NotADirectory) return { type: "below-file" };
+    if (real instanceof Error) return missing(path);
+    const inside = this.#root.placeOf(real);
+    if (inside === undefined) return nothing("outside-root", `${name} leads outside, to ${real}`);
+    if (this.#isHidden(inside)) return nothing("hidden-name", `${name} leads to ${real}`);
+    // By the folder's own name: permissions are granted by it, even if it is a link.
+    const file = this.#root.name + inside;
+    const info = attempt(Deno.statSync, file || "/");
+    if (info instanceof Error) {
+      this.#resolved.delete(name);
+      return missing(path);
+    }
+    if (info.isDirectory) return { type: "folder", path: file || "/" };
+    if (!info.isFile) return nothing("not-a-file", `${name} is neither a file nor a folder`);
+    const realRoot = real.slice(0, real.length - inside.length);
+    const rest = path.slice(place.length);
+    return { type: "file", path: file, name, info, place, rest, real, realRoot };
+  }
+
+  /** Where the links of a name lead. Only that may be a moment old: the file itself is looked at anew. */
+  #resolve(name: string): string | Error {
+    const nowMs = performance.now();
+    const known = this.#resolved.get(name);
+    if (known !== undefined && nowMs < known.until) return known.real;
+    const real = attempt(Deno.realPathSync, name);
+    if (real instanceof Error) return real;
+    if (this.#resolved.size >= MAX_RESOLVED) this.#resolved.clear();
+    this.#resolved.set(name, { real, until: nowMs + RESOLVED_MS });
+    return real;
+  }
+
+  /**
+   * Whoever can make a link in the folder could give what is hidden another name. Kubernetes mounts files
+   * as links into `..data`, which is no dot-file.
+   */
+  #isHidden(inside: string): boolean {
+    if (!inside.includes("/.") && this.#hides === isDotFile) return false;
+    const [, ...segments] = inside.split("/");
+    return segments.some((segment, at) =>
+      this.#hides(segment) && !segment.startsWith("..") && !(at === 0 && segment === WELL_KNOWN)
+    );
+  }
+}
+
+/** RFC 8615: the one name with a dot that is meant to be asked for. */
+const WELL_KNOWN = ".well-known";
+
+export function isDotFile(segment: string): boolean {
+  return segment.startsWith(".");
+}
+
+/** The runtime names files by text: bytes that are no UTF-8 would name another file. */
+function isText(segment: ByteString): boolean {
+  const text = textOf(segment);
+  return text === segment || byteString(text) === segment;
+}
+
+function nothing(failure: string, why: string): Finding {
+  return { type: "nothing", failure, why };
+}
+
+function missing(path: ByteString): Finding {
+  return nothing("no-file", `There is no file ${quotePath(path)}`);
+}
+
+function quotePath(path: ByteString): string {
+  return quoteBytes(path.replaceAll(ENCODED_SLASH, "%2F"));
+}
+
+/** A look at the disk; what the system says against it comes back as a value. */
+function attempt<T>(look: (file: string) => T, file: string): T | Error {
+  try {
+    return look(file);
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof Deno.errors.NotCapable) throw error;
+    return error;
+  }
+}
