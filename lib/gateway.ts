@@ -130,8 +130,9 @@ export class Gateway {
   }
 
   #answer(visit: Visit, reply: Reply): Response {
-    visit.answered = true;
+    visit.answer();
     const { status, body } = reply;
+    if (reply.file !== undefined) this.#log.notice(UNSENT_FILE, visit.id);
     const headers = visit.route === undefined
       ? reply.headers
       : routeHeaders(visit.route.config, reply.headers);
@@ -166,7 +167,7 @@ export class Gateway {
   /** The one place where an error becomes an answer (DESIGN: answers). */
   #fail(visit: Visit, error: unknown): Response {
     const failure = toGatewayError(visit.lifeline.reason ?? error);
-    visit.answered = true;
+    visit.answer();
     this.#report(visit, failure.status, failure, "");
     const text = this.#dev ? explained(visit, failure) : briefly(visit, failure);
     const headers: HeaderPair[] = [
@@ -202,10 +203,20 @@ export class Gateway {
     this.#active--;
     if (this.#active === 0) this.#whenIdle?.();
     if (!this.#log.wantsAccess) return;
-    const request = visit.exchange ?? refused(visit);
-    const route = visit.route?.config.name ?? "-";
-    const durationMs = performance.now() - visit.startedAt;
-    this.#log.access({ request, route, status, bytes, durationMs });
+    const { startedAt, answeredAt } = visit;
+    const ledger = visit.lifeline.writtenLedger;
+    const entry = {
+      request: visit.exchange ?? refused(visit),
+      route: visit.route?.config.name ?? "-",
+      status,
+      bytes,
+      durationMs: performance.now() - startedAt,
+      firstByteMs: answeredAt - startedAt,
+      ledger,
+    };
+    // A process may end after its answer did.
+    if (ledger === undefined) this.#log.access(entry);
+    else ledger.whenSettled(() => this.#log.access(entry));
   }
 }
 
@@ -233,10 +244,19 @@ class Visit implements Pending {
   /** As the client sent it, whatever local redirects made of it. */
   exchange: Exchange | undefined;
   route: OpenRoute | undefined;
-  answered = false;
+  /** When the reply's head was there; 0 until then. */
+  answeredAt = 0;
   followed = false;
 
   constructor(readonly request: Request, readonly connection: Connection) {}
+
+  get answered(): boolean {
+    return this.answeredAt > 0;
+  }
+
+  answer(): void {
+    this.answeredAt = performance.now();
+  }
 
   get isHead(): boolean {
     return this.request.method === "HEAD";
@@ -254,6 +274,8 @@ class Visit implements Pending {
     return this.route?.config.options.onAbort !== "finish";
   }
 }
+
+const UNSENT_FILE = "The reply asks for a file and its route has no sendfile: the body is sent";
 
 /** nginx's number for a client that left before its answer; it only ever stands in the log. */
 const CLIENT_GONE = 499;
@@ -290,6 +312,6 @@ function explained(visit: Visit, failure: GatewayError): string {
   const route = visit.route === undefined
     ? "no route"
     : `route "${visit.route.config.name}" (${visit.route.config.key}: ${visit.route.upstream})`;
-  const detail = failure.detail === undefined ? "" : `\nThe program said:\n${failure.detail}\n`;
+  const detail = failure.detail === undefined ? "" : `\n${failure.detail}\n`;
   return `${briefly(visit, failure)}\n${failure.failure}: ${failure.message}\n${route}\n${detail}`;
 }

@@ -6,6 +6,8 @@
  * one reason alone. Here listeners run at once, in order, and get the reason that the answer is made of.
  */
 
+import { Ledger } from "./ledger.ts";
+
 /** Called once, with the reason. */
 export type CutListener = (reason: Error) => void;
 
@@ -14,6 +16,17 @@ export class Lifeline {
   #listeners: CutListener[] | undefined;
   /** When the program got the request, by `performance.now()`; 0 until then. */
   #handedOver = 0;
+  #ledger: Ledger | undefined;
+
+  /** What the request cost. Made when first asked for: most small answers cost nothing worth telling. */
+  get ledger(): Ledger {
+    return this.#ledger ??= new Ledger();
+  }
+
+  /** The ledger if anything was written into it. */
+  get writtenLedger(): Ledger | undefined {
+    return this.#ledger;
+  }
 
   /** Why the work shall end; undefined while it shall go on. */
   get reason(): Error | undefined {

@@ -22,8 +22,8 @@ export interface Pending {
   readonly firstByteTimeoutMs: number | undefined;
   /** False: the work goes on when the client leaves (`onAbort: finish`). */
   readonly followsClient: boolean;
-  /** Set by whoever owns the request, once the reply's head is there. */
-  answered: boolean;
+  /** True once the reply's head is there. */
+  readonly answered: boolean;
   /** Set by the sweeper. */
   followed: boolean;
 }

@@ -30,10 +30,18 @@ import {
   type Service,
   treePath,
 } from "../handler.ts";
-import { type Account, type Call, Programs } from "../io/cgi_programs.ts";
+import { lifeFields, lifePermissions, openLife } from "../io/cgi_life.ts";
+import { type Call, Programs } from "../io/cgi_programs.ts";
 import { runCgi } from "../io/cgi_run.ts";
 import type { CgiCommand } from "../io/cgi_start.ts";
-import { DEFAULT_PATH, lookUpId, resolveProgram } from "../io/program.ts";
+import { wrap, type Wrapping } from "../io/cgi_wrap.ts";
+import {
+  type Account,
+  accountPermissions,
+  DEFAULT_PATH,
+  lookUpAccount,
+  resolveProgram,
+} from "../io/program.ts";
 import { resolvePath } from "../values.ts";
 import { Slots } from "../io/slots.ts";
 import {
@@ -66,6 +74,10 @@ const schema = v.pipe(
       "Programs of a folder, tried in order when the path ends with its slash; default [index.cgi].",
     ),
     args: described(optional(list(text)), "Arguments of the program."),
+    queryArgs: described(
+      optional(flag),
+      "Passes the words of a query without = (/find?two+words) as further arguments; default false.",
+    ),
     interpreters: described(
       optional(dictionary(text, command)),
       'Commands that run files by suffix, such as {".py": [python3]}.',
@@ -81,6 +93,15 @@ const schema = v.pipe(
       optional(count(1)),
       `Processes of this route at once; others wait. Default ${MAX_PROCESSES}.`,
     ),
+    queue: described(
+      optional(count(0)),
+      `Requests that may wait for a process; 503 past it. Default ${QUEUE}.`,
+    ),
+    queueTimeout: described(
+      optional(duration),
+      `The longest wait for a process; 503 past it. Default ${QUEUE_TIMEOUT_MS / 1000}s.`,
+    ),
+    ...lifeFields,
     user: described(optional(v.union([text, v.number()])), "The user to run as (name or id)."),
     group: described(optional(v.union([text, v.number()])), "The group to run as (name or id)."),
     nph: described(
@@ -109,11 +130,12 @@ export const cgi = defineKind({
   describe: ({ script, root }) => script ?? `${root}/`,
   permissions,
   explain,
-  open: (options, context) => Promise.resolve(new CgiService(options, context)),
+  open: async (options, context) =>
+    new CgiService(options, context, await openLife(options, lookUpAccount(options))),
 });
 
 function permissions(options: Options, place: Place): readonly Permission[] {
-  const { script, root, interpreters = {}, passEnv = [], user, group } = options;
+  const { script, root, interpreters = {}, passEnv = [] } = options;
   const needs: Permission[] = [];
   if (script !== undefined) {
     needs.push(run(resolveProgram(script, place.folder), "to run the script"));
@@ -129,18 +151,14 @@ function permissions(options: Options, place: Place): readonly Permission[] {
   for (const [suffix, [program = ""]] of Object.entries(interpreters)) {
     needs.push(run(resolveProgram(program, place.folder), `to interpret ${suffix} files`));
   }
+  needs.push(...lifePermissions(options));
   for (const name of passEnv) needs.push({ name: "env", value: name, reason: "to pass it on" });
-  if (isName(user)) needs.push({ name: "read", value: "/etc/passwd", reason: "to find the user" });
-  if (isName(group)) needs.push({ name: "read", value: "/etc/group", reason: "to find the group" });
+  needs.push(...accountPermissions(options));
   return needs;
 }
 
 function run(value: string, reason: string): Permission {
   return { name: "run", value, reason };
-}
-
-function isName(account: string | number | undefined): boolean {
-  return account !== undefined && !/^\d+$/.test(String(account));
 }
 
 async function explain(options: Options, question: Question): Promise<Explanation> {
@@ -152,7 +170,7 @@ async function explain(options: Options, question: Question): Promise<Explanatio
     contentLength: length,
   });
   try {
-    const programs = new Programs(options, place, idsOf(options));
+    const programs = new Programs(options, place, lookUpAccount(options));
     const call = programs.find(treePath(question.route, mount), exchange, mount);
     if (call.type === "reply") return elsewhere(call, options, question);
     const environ = collectEnviron(programs.plan, exchange, facts(call, undefined));
@@ -191,20 +209,23 @@ class CgiService implements Service {
   readonly #programs: Programs;
   readonly #base: Readonly<Record<string, string>>;
   readonly #ids: Account;
+  /** What stands before every program. */
+  readonly #wrapping: Wrapping | undefined;
   readonly #slots: Slots;
   /** Runs that have not come to their end. */
   readonly #runs = new Set<Promise<void>>();
 
-  constructor(options: Options, context: Context) {
+  constructor(options: Options, context: Context, wrapping: Wrapping | undefined) {
     this.#context = context;
-    this.#ids = idsOf(options);
+    this.#wrapping = wrapping;
+    this.#ids = lookUpAccount(options);
     this.#programs = new Programs(options, context.place, this.#ids);
     this.timeoutMs = options.timeout;
     this.#base = baseEnviron(options, this.#programs.plan);
     this.#slots = new Slots({
       max: options.maxProcesses ?? MAX_PROCESSES,
-      queue: QUEUE,
-      queueTimeoutMs: QUEUE_TIMEOUT_MS,
+      queue: options.queue ?? QUEUE,
+      queueTimeoutMs: options.queueTimeout ?? QUEUE_TIMEOUT_MS,
     });
   }
 
@@ -251,7 +272,8 @@ class CgiService implements Service {
     // The runtime writes the environ as UTF-8: bytes that are UTF-8 arrive as they were.
     const sink = { set: (name: string, value: ByteString) => env[name] = textOf(value) };
     walkEnviron(this.#programs.plan, exchange, facts, sink);
-    return { program: call.program, args: call.args, env, cwd: call.cwd, ...this.#ids };
+    const command = { program: call.program, args: call.args, env, cwd: call.cwd, ...this.#ids };
+    return this.#wrapping === undefined ? command : wrap(command, this.#wrapping);
   }
 }
 
@@ -270,11 +292,4 @@ function passed(options: Options, form: (value: string) => string): Record<strin
     if (value !== undefined) variables[name] = form(value);
   }
   return variables;
-}
-
-function idsOf({ user, group }: Options): Account {
-  return {
-    ...(user === undefined ? {} : { uid: lookUpId("/etc/passwd", String(user)) }),
-    ...(group === undefined ? {} : { gid: lookUpId("/etc/group", String(group)) }),
-  };
 }

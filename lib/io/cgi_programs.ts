@@ -7,8 +7,9 @@ import type { ByteString, Exchange, Mount, Reply } from "../exchange.ts";
 import type { Place } from "../handler.ts";
 import { byteString, type EnvironPlan, planEnviron } from "../protocol/cgi_environ.ts";
 import { encodePath } from "../protocol/cgi_path.ts";
+import { searchWords } from "../protocol/cgi_search_words.ts";
 import { resolvePath } from "../values.ts";
-import { resolveProgram } from "./program.ts";
+import { type Account, resolveProgram } from "./program.ts";
 import { refuseEncodedSlash, type Script, ScriptTree } from "./script_finder.ts";
 
 /**
@@ -22,16 +23,12 @@ export interface ProgramOptions {
   readonly root?: string | undefined;
   readonly index?: readonly string[] | undefined;
   readonly args?: readonly string[] | undefined;
+  /** Whether the words of a query without `=` are arguments too (RFC 3875 §4.4). */
+  readonly queryArgs?: boolean | undefined;
   /** Commands by suffix. */
   readonly interpreters?: Readonly<Record<string, readonly string[]>> | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
-}
-
-/** The account that programs run as; undefined: the gateway's own. */
-export interface Account {
-  readonly uid?: number;
-  readonly gid?: number;
 }
 
 /** What to run for a request. */
@@ -79,7 +76,7 @@ export class Programs {
   find(path: ByteString, exchange: Exchange, mount: Mount): Call | Reply {
     if (this.#tree === undefined) {
       const script = this.#script ?? "";
-      return this.#call(script, mount, this.#interpreterOf(script));
+      return this.#call(script, mount, this.#interpreterOf(script), exchange);
     }
     refuseEncodedSlash(exchange);
     const found = this.#tree.find(path);
@@ -90,7 +87,8 @@ export class Programs {
       throw new GatewayError(403, "script-not-executable", `${file} is not executable`);
     }
     const before = mount.pathInfo === "" ? "" : mount.scriptName;
-    return this.#call(file, { scriptName: before + name, pathInfo: rest }, interpreter);
+    const at = { scriptName: before + name, pathInfo: rest };
+    return this.#call(file, at, interpreter, exchange);
   }
 
   #interpreterOf(file: string): readonly string[] | undefined {
@@ -101,12 +99,14 @@ export class Programs {
     file: string,
     at: Pick<Mount, "scriptName" | "pathInfo">,
     interpreter: readonly string[] | undefined,
+    { method, query }: Exchange,
   ): Call {
     const [program, ...before] = interpreter === undefined ? [file] : [...interpreter, file];
+    const words = this.#options.queryArgs ? searchWords(method, query) : [];
     return {
       type: "call",
       program: program ?? file,
-      args: [...before, ...(this.#options.args ?? [])],
+      args: [...before, ...(this.#options.args ?? []), ...words],
       file: byteString(file),
       scriptName: at.scriptName,
       pathInfo: at.pathInfo,

@@ -5,13 +5,19 @@
  * program. What ends a run early is the request's lifeline; the process gets SIGTERM, a grace period,
  * SIGKILL, and is waited for in any case.
  */
-import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
+import { ProtocolError } from "../errors.ts";
 import type { ByteSource, Exchange, Outcome, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
-import { HeadReader, interpretHead } from "../protocol/cgi_response.ts";
+import { HeadReader, interpretHead, type ReplyHead } from "../protocol/cgi_response.ts";
+import { CgiErrors } from "./cgi_errors.ts";
+import { feed } from "./cgi_input.ts";
 import { type CgiCommand, startProgram } from "./cgi_start.ts";
-import { ProgramLog } from "./program_log.ts";
-import { replyOf } from "./reply.ts";
+import { statusOf } from "./cgi_usage.ts";
+import { startFault } from "./cgi_wrap.ts";
+import { Patience } from "./patience.ts";
+import { endGroup } from "./process_group.ts";
+import { explainedFault, replyOf } from "./reply.ts";
+import { giveBack } from "./taken.ts";
 
 export interface CgiRequest {
   readonly exchange: Exchange;
@@ -34,7 +40,6 @@ const EXIT_LAG_MS = 100;
 /** Most replies are short, and a buffer is made for each: see tests/bench. */
 const FIRST_READ = 4096;
 const LONG_READ = 65_536;
-const STDERR_READ = 1024;
 
 /**
  * Starts the program and reads its reply's head.
@@ -66,23 +71,29 @@ class CgiRun implements ByteSource {
   readonly #request: CgiRequest;
   readonly #child: Deno.ChildProcess;
   readonly #stdout: ReadableStreamBYOBReader;
-  readonly #stderr: ProgramLog;
+  readonly #errors: CgiErrors;
   readonly #onCut = () => this.#terminate();
   readonly #exit: Promise<Deno.CommandStatus>;
   #status: Deno.CommandStatus | undefined;
   /** Pieces that were read ahead of the client's asking. */
   #early: Uint8Array<ArrayBuffer> | undefined;
+  /** The piece that was given out last. */
+  #taken: Uint8Array<ArrayBuffer> | undefined;
   #readSize = FIRST_READ;
   #reading = false;
-  #patience: ReturnType<typeof setTimeout> | undefined;
+  #patience: Patience | undefined;
   #ended = false;
   #terminating = false;
+  #accounted = false;
+  /** Settled when nobody is left of a group that was ended. */
+  #groupEnd: Promise<void> | undefined;
 
   constructor(request: CgiRequest, child: Deno.ChildProcess) {
     this.#request = request;
     this.#child = child;
     this.#stdout = child.stdout.getReader({ mode: "byob" });
-    this.#stderr = new ProgramLog(request.log, request.exchange.id);
+    const { command, exchange, log } = request;
+    this.#errors = new CgiErrors(child.stderr, log, exchange.id, command.usageMarker);
     this.#exit = this.#reap();
   }
 
@@ -90,7 +101,9 @@ class CgiRun implements ByteSource {
     const { exchange, body } = this.#request;
     exchange.lifeline.onCut(this.#onCut);
     exchange.lifeline.handOver();
-    if (body !== null) this.#feed(body);
+    if (body !== null) {
+      feed(this.#child.stdin, body).catch((error) => exchange.lifeline.cut(error));
+    }
     try {
       return await this.#readHead();
     } catch (error) {
@@ -100,14 +113,11 @@ class CgiRun implements ByteSource {
   }
 
   async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const early = this.#early;
-    if (early !== undefined) {
-      this.#early = undefined;
-      return early;
-    }
-    const piece = await this.#next();
+    giveBack(this.#taken);
+    const piece = this.#early ?? await this.#next();
+    this.#early = undefined;
     if (piece === undefined) await this.#requireNaturalEnd();
-    return piece;
+    return this.#taken = piece;
   }
 
   cancel(): void {
@@ -117,11 +127,8 @@ class CgiRun implements ByteSource {
   async #readHead(): Promise<Outcome> {
     const { exchange, log, maxReplyHead } = this.#request;
     const reader = new HeadReader(maxReplyHead);
-    for (;;) {
-      const piece = await this.#next();
-      if (piece === undefined) throw await this.#noHead(reader);
-      const head = reader.push(piece);
-      if (head === undefined) continue;
+    try {
+      const head = await this.#takeHead(reader);
       const interpreted = interpretHead(head.fields);
       if (interpreted.type === "reply") {
         return replyOf(interpreted, await this.#bodyOf(head.rest), exchange, log);
@@ -129,6 +136,17 @@ class CgiRun implements ByteSource {
       // RFC 3875 §6.2.2: whatever follows is not wanted.
       this.cancel();
       return interpreted;
+    } catch (error) {
+      throw explainedFault(error, reader.fields, this.#errors.excerpt);
+    }
+  }
+
+  async #takeHead(reader: HeadReader): Promise<ReplyHead<ArrayBuffer>> {
+    for (;;) {
+      const piece = await this.#next();
+      if (piece === undefined) throw await this.#noHead(reader);
+      const head = reader.push(piece);
+      if (head !== undefined) return head;
     }
   }
 
@@ -151,7 +169,7 @@ class CgiRun implements ByteSource {
     if (this.#status !== undefined) this.#expectEnd();
     const { value } = await this.#stdout.read(new Uint8Array(this.#readSize));
     this.#reading = false;
-    clearTimeout(this.#patience);
+    this.#patience?.end();
     this.#request.exchange.lifeline.throwIfCut();
     if (value === undefined || value.length === 0) {
       this.#ended = true;
@@ -167,7 +185,7 @@ class CgiRun implements ByteSource {
    * open, and what they have to say is not this reply's. A slow client is no reason to stop.
    */
   #expectEnd(): void {
-    this.#patience = setTimeout(() => this.#stopReading(), LAST_OUTPUT_MS);
+    this.#patience = new Patience(LAST_OUTPUT_MS, () => this.#stopReading());
   }
 
   #stopReading(): void {
@@ -175,13 +193,15 @@ class CgiRun implements ByteSource {
     this.#stdout.cancel().catch(() => {});
   }
 
-  async #noHead(reader: HeadReader): Promise<GatewayError> {
+  async #noHead(reader: HeadReader): Promise<Error> {
     const status = await this.#exit;
+    await this.#errors.end();
+    const { runs } = this.#request.command;
+    const unstarted = runs && startFault({ runs }, status.code, this.#errors.excerpt);
+    if (unstarted) return unstarted;
     const fault = reader.end();
-    return new GatewayError(502, fault.failure, `${fault.message}; the program ${told(status)}`, {
-      cause: fault,
-      detail: this.#stderr.excerpt,
-    });
+    const message = `${fault.message}; the program ${told(status)}`;
+    return new ProtocolError(fault.failure, message);
   }
 
   /** A program that a signal ended has not said all it had to say. */
@@ -197,64 +217,53 @@ class CgiRun implements ByteSource {
 
   /** Undefined: the program has closed its output and runs on. */
   async #exitSoon(): Promise<Deno.CommandStatus | undefined> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, EXIT_LAG_MS);
-    });
-    await Promise.race([this.#child.status, late]);
-    clearTimeout(timer);
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const patience = new Patience(EXIT_LAG_MS, resolve);
+    await Promise.race([this.#exit, late]);
+    patience.end();
+    if (this.#status === undefined) this.#account("running");
     return this.#status;
   }
 
-  /** Writes the request's body to the program, which need not read it (RFC 3875 §4.2). */
-  async #feed(body: SizedBody): Promise<void> {
-    const stdin = this.#child.stdin.getWriter();
-    try {
-      // A piece is in the pipe when its write has ended: the next may take its memory.
-      let piece = await body.read(true);
-      for (; piece !== undefined; piece = await body.read(true)) await stdin.write(piece);
-      await stdin.close();
-    } catch (error) {
-      const isClients = error instanceof ClientGone || error instanceof GatewayError;
-      if (isClients) this.#request.exchange.lifeline.cut(error);
-      await stdin.abort().catch(() => {});
-    } finally {
-      body.close();
-    }
-  }
-
-  /** Waits for the process, whatever becomes of its output, and settles the account. */
+  /** Waits for the process, whatever becomes of its output. */
   async #reap(): Promise<Deno.CommandStatus> {
-    const stderr = this.#child.stderr.getReader({ mode: "byob" });
-    const said = this.#drain(stderr);
-    const status = await this.#child.status;
-    this.#status = status;
+    this.#request.exchange.lifeline.ledger.expect();
+    let status = await this.#child.status;
+    // The leader may be gone before the last of its group; they are this run's processes too.
+    await this.#groupEnd;
     this.#request.onExit();
-    if (this.#reading) this.#expectEnd();
-    const stop = setTimeout(() => stderr.cancel().catch(() => {}), LAST_OUTPUT_MS);
-    await said;
-    clearTimeout(stop);
-    this.#stderr.end();
-    const { exchange, log, body } = this.#request;
-    exchange.lifeline.forget(this.#onCut);
-    body?.close();
-    if (!status.success && !this.#terminating) {
-      log.notice(`${this.#request.command.program} ${told(status)}`, exchange.id);
+    // How the program ended may be told by its last words alone.
+    if (this.#errors.tellsUsage) {
+      await this.#errors.end();
+      status = statusOf(status, this.#errors.usage);
     }
-    this.#request.onEnd();
+    this.#status = status;
+    if (this.#reading) this.#expectEnd();
+    this.#bury(status);
     return status;
   }
 
-  async #drain(stderr: ReadableStreamBYOBReader): Promise<void> {
-    try {
-      let piece = await stderr.read(new Uint8Array(STDERR_READ));
-      while (piece.value !== undefined && piece.value.length > 0) {
-        this.#stderr.push(piece.value);
-        piece = await stderr.read(new Uint8Array(piece.value.buffer));
-      }
-    } catch {
-      // The pipe broke with the process.
+  async #bury(status: Deno.CommandStatus): Promise<void> {
+    const { exchange, log, body, command, onEnd } = this.#request;
+    this.#account(status.signal ?? status.code);
+    await this.#errors.end();
+    exchange.lifeline.forget(this.#onCut);
+    body?.close();
+    if (!status.success && !this.#terminating) {
+      log.notice(`${command.runs ?? command.program} ${told(status)}`, exchange.id);
     }
+    onEnd();
+  }
+
+  /** Completes the access line, which waits for no program that goes on without a request. */
+  #account(exit: number | string): void {
+    if (this.#accounted) return;
+    this.#accounted = true;
+    const { ledger } = this.#request.exchange.lifeline;
+    ledger.exit = exit;
+    ledger.cpuMs = this.#errors.usage?.cpuMs;
+    ledger.peakBytes = this.#errors.usage?.peakBytes;
+    ledger.settle();
   }
 
   #terminate(): void {
@@ -262,6 +271,10 @@ class CgiRun implements ByteSource {
     this.#stopReading();
     if (this.#terminating || this.#status !== undefined) return;
     this.#terminating = true;
+    if (this.#request.command.leadsGroup) {
+      this.#groupEnd = endGroup(this.#child.pid, GRACE_MS);
+      return;
+    }
     this.#signal("SIGTERM");
     const timer = setTimeout(() => this.#signal("SIGKILL"), GRACE_MS);
     this.#child.status.then(() => clearTimeout(timer));

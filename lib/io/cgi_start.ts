@@ -8,6 +8,12 @@ export interface CgiCommand {
   readonly cwd: string;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
+  /** The program leads a process group of its own: signals go to all of the group. */
+  readonly leadsGroup?: boolean | undefined;
+  /** The program that `program` stands before, for people; undefined: itself. */
+  readonly runs?: string | undefined;
+  /** How the line of figures begins that follows the error stream; see cgi_usage.ts. */
+  readonly usageMarker?: string | undefined;
 }
 
 /**

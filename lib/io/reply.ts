@@ -3,8 +3,8 @@
  * promised length are cut and reported; a body that ends before it is aborted, for a short answer that
  * looks whole would be stored and believed.
  */
-import { ProtocolError } from "../errors.ts";
-import type { ByteSource, Exchange, Reply, ReplyBody } from "../exchange.ts";
+import { GatewayError, ProtocolError } from "../errors.ts";
+import type { ByteSource, Exchange, HeaderPair, Reply, ReplyBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
 import type { HeadReply } from "../protocol/cgi_response.ts";
 import { forbidsBody } from "../protocol/http_fields.ts";
@@ -19,7 +19,8 @@ export function replyOf(
   const { status, headers, contentLength } = head;
   const excess = () =>
     log.notice(`The body exceeds its Content-Length ${contentLength}: cut`, exchange.id);
-  return { type: "reply", status, headers, body: settle() };
+  const reply: Reply = { type: "reply", status, headers, body: settle() };
+  return head.file === undefined ? reply : { ...reply, file: head.file };
 
   function settle(): ReplyBody {
     // Answers to HEAD promise a length that they do not keep (RFC 9110 §8.6).
@@ -33,6 +34,26 @@ export function replyOf(
     excess();
     return body.subarray(0, contentLength);
   }
+}
+
+/** A fault of a program, with what its developer wants to see: the head as understood, the errors. */
+export function explainedFault(
+  error: unknown,
+  fields: readonly HeaderPair[],
+  errors: string,
+): unknown {
+  if (!(error instanceof ProtocolError)) return error;
+  const head = fields.map(([name, value]) => `${name}: ${value}\n`).join("");
+  const parts = [
+    head === "" ? "" : `The head as it was understood:\n${head}`,
+    errors === "" ? "" : `The program's error stream:\n${errors}`,
+  ];
+  const detail = parts.filter((part) => part !== "").join("\n");
+  const { failure, message } = error;
+  return new GatewayError(502, failure, message, {
+    cause: error,
+    ...(detail === "" ? {} : { detail }),
+  });
 }
 
 function tooShort(received: number, promised: number): ProtocolError {

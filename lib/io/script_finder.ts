@@ -13,6 +13,7 @@ import { GatewayError } from "../errors.ts";
 import { type ByteString, ENCODED_SLASH, type Exchange } from "../exchange.ts";
 import { byteString, textOf } from "../protocol/cgi_environ.ts";
 import { isFileName, isLeftover } from "../protocol/cgi_path.ts";
+import { RealFolder } from "./real_folder.ts";
 
 export interface Script {
   readonly type: "script";
@@ -35,14 +36,12 @@ export interface Folder {
 
 /** A tree of scripts. `root` must exist; `index` names the scripts of a folder, tried in order. */
 export class ScriptTree {
-  readonly #root: string;
+  readonly #root: RealFolder;
   readonly #index: readonly ByteString[];
-  #real: string;
 
   constructor(root: string, index: readonly string[] = []) {
-    this.#root = root.replace(/\/+$/, "");
+    this.#root = new RealFolder(root);
     this.#index = index.map(byteString);
-    this.#real = Deno.realPathSync(root);
   }
 
   /**
@@ -103,7 +102,7 @@ export class ScriptTree {
   #fileOf(name: ByteString): string {
     const text = textOf(name);
     if (text !== name && byteString(text) !== name) throw noScript(name);
-    return this.#root + text;
+    return this.#root.name + text;
   }
 
   #look(file: string, name: ByteString): Deno.FileInfo {
@@ -124,16 +123,9 @@ export class ScriptTree {
     const real = attempt(Deno.realPathSync, file || "/");
     // It was there a moment ago.
     if (real instanceof Error) throw noScript(name);
-    if (this.#holds(real)) return real;
-    // The root may be a link itself, as deployments make them, and lead elsewhere since.
-    const root = attempt(Deno.realPathSync, this.#root || "/");
-    if (!(root instanceof Error)) this.#real = root;
-    if (this.#holds(real)) return real;
-    throw new GatewayError(403, "outside-root", `${file} leads outside ${this.#root}, to ${real}`);
-  }
-
-  #holds(real: string): boolean {
-    return real === this.#real || real.startsWith(this.#real === "/" ? "/" : this.#real + "/");
+    if (this.#root.placeOf(real) !== undefined) return real;
+    const why = `${file} leads outside ${this.#root.name}, to ${real}`;
+    throw new GatewayError(403, "outside-root", why);
   }
 }
 

@@ -43,6 +43,7 @@ export class WaitingLine<T> {
       return Promise.reject(overCapacity("queue-full", `${queue} requests wait already`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const since = performance.now();
     const leave = (reason: Error) => {
       this.#places.splice(this.#places.indexOf(place), 1);
       place.called();
@@ -55,6 +56,8 @@ export class WaitingLine<T> {
     const called = () => {
       clearTimeout(timer);
       lifeline.forget(leave);
+      const { ledger } = lifeline;
+      ledger.queuedMs = (ledger.queuedMs ?? 0) + performance.now() - since;
     };
     const place: Place<T> = { lifeline, called, resolve, reject };
     this.#places.push(place);

@@ -7,6 +7,7 @@
  */
 import type { Exchange } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
+import type { Ledger } from "../ledger.ts";
 import { textOf } from "../protocol/cgi_environ.ts";
 
 export type LogFormat = "combined" | "json" | "off";
@@ -26,6 +27,10 @@ export interface AccessEntry {
   /** Bytes of the body that were sent. */
   readonly bytes: number;
   readonly durationMs: number;
+  /** From the request's arrival to its answer's head. */
+  readonly firstByteMs: number;
+  /** What the work cost; undefined: nothing worth telling. */
+  readonly ledger: Ledger | undefined;
 }
 
 /** One request that failed, or an answer that was cut short. */
@@ -137,7 +142,7 @@ const UTF8 = new TextEncoder();
 
 /**
  * NCSA combined format as Apache and nginx write it, with the request id, the route and the milliseconds
- * behind it.
+ * behind it, and what the work cost as pairs.
  */
 function combined(entry: AccessEntry): string {
   const { request, status, bytes } = entry;
@@ -145,7 +150,31 @@ function combined(entry: AccessEntry): string {
   return `${request.client.address} - - [${clfTime()}] ` +
     `"${escaped(request.method)} ${escaped(request.target)} HTTP/1.1" ${status} ${bytes} ` +
     `"${escaped(headers.get("referer") ?? "-")}" "${escaped(headers.get("user-agent") ?? "-")}" ` +
-    `${request.id} "${entry.route}" ${entry.durationMs.toFixed(1)}`;
+    `${request.id} "${entry.route}" ${entry.durationMs.toFixed(1)}${pairs(costOf(entry))}`;
+}
+
+function pairs(cost: Readonly<Record<string, number | string | undefined>>): string {
+  let text = "";
+  for (const name in cost) if (cost[name] !== undefined) text += ` ${name}=${cost[name]}`;
+  return text;
+}
+
+/** What the ledger has, under the names of the log; times in milliseconds, sizes in bytes. */
+function costOf({ ledger, firstByteMs }: AccessEntry) {
+  if (ledger === undefined) return {};
+  return {
+    ttfbMs: tenths(firstByteMs),
+    queueMs: tenths(ledger.queuedMs),
+    connectMs: tenths(ledger.connectMs),
+    bytesIn: ledger.receivedBytes,
+    exit: ledger.exit,
+    cpuMs: tenths(ledger.cpuMs),
+    peakBytes: ledger.peakBytes,
+  };
+}
+
+function tenths(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 10) / 10;
 }
 
 function jsonAccess(entry: AccessEntry): string {
@@ -160,7 +189,8 @@ function jsonAccess(entry: AccessEntry): string {
     target: textOf(request.target),
     status,
     bytes,
-    durationMs: Math.round(entry.durationMs * 10) / 10,
+    durationMs: tenths(entry.durationMs),
+    ...costOf(entry),
     referer: request.headers.get("referer"),
     userAgent: request.headers.get("user-agent"),
   });

@@ -5,13 +5,7 @@
  * Strategy: what never changes on a route is planned once ({@link planEnviron}); per request one walk
  * tells a sink the rest, without closures or intermediate maps.
  */
-import {
-  type ByteString,
-  ENCODED_SLASH,
-  type Exchange,
-  type Mount,
-  plainPath,
-} from "../exchange.ts";
+import { type ByteString, ENCODED_SLASH, type Exchange, type Mount } from "../exchange.ts";
 import { isHopByHop, latin1FromBytes } from "./http_fields.ts";
 
 export const SERVER_SOFTWARE = "Portico/0.1.0";
@@ -101,7 +95,7 @@ function walkRequest(exchange: Exchange, facts: EnvironFacts, sink: EnvironSink)
   sink.set("QUERY_STRING", exchange.query);
   sink.set("SCRIPT_NAME", facts.scriptName);
   sink.set("PATH_INFO", facts.pathInfo);
-  sink.set("DOCUMENT_URI", plainPath(exchange.path));
+  sink.set("DOCUMENT_URI", facts.scriptName + facts.pathInfo);
   sink.set("REQUEST_ID", exchange.id);
   if (facts.contentLength !== undefined) sink.set("CONTENT_LENGTH", String(facts.contentLength));
 }

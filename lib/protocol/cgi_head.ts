@@ -42,6 +42,11 @@ export class HeadReader {
     this.#limit = limit;
   }
 
+  /** What was understood so far. */
+  get fields(): readonly HeaderPair[] {
+    return this.#fields;
+  }
+
   /**
    * Takes the next chunk; gives the head once its blank line has come. The reader is spent then.
    * @throws {ProtocolError} `no-head`, `bad-field`, `bad-status` or `head-too-large`.

@@ -174,11 +174,15 @@ export function isFileName(segment: ByteString): boolean {
 
 /**
  * Whether a segment names what merely lies in a folder and was never meant to be asked for: dot-files,
- * and what editors and patches leave behind. An old copy of a script is still executable.
+ * and what editors, patches, RCS and package managers leave behind. An old copy of a script is still
+ * executable, with every fault that the new one has mended.
  */
 export function isLeftover(segment: ByteString): boolean {
-  return /^\.|~$|^#.*#$|\.(?:bak|old|orig|rej|save|sw[op])$/i.test(segment);
+  return LEFTOVER.test(segment);
 }
+
+const LEFTOVER =
+  /^\.|~$|^#.*#$|,v$|\.(?:bak|old|orig|rej|tmp|save(?:\.\d+)?|sw[n-p])$|\.(?:dpkg|ucf)-[a-z]+$|\.rpm(?:new|orig|save)$/i;
 
 /** Percent-encodes every byte that may not stand in a path segment (RFC 3986 §3.3); slashes stay. */
 export function encodePath(path: ByteString): ByteString {

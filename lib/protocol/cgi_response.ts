@@ -8,8 +8,9 @@
  * {@link ProtocolError}; the same field said twice is said once.
  */
 import { ProtocolError } from "../errors.ts";
-import type { ByteString, HeaderPair, LocalRedirect } from "../exchange.ts";
+import type { ByteString, FileRequest, HeaderPair, LocalRedirect } from "../exchange.ts";
 import { decodeTarget } from "./cgi_path.ts";
+import { FILE_FIELDS, isAccelField } from "./file_fields.ts";
 import { forbidsBody, HOP_BY_HOP, quoteBytes } from "./http_fields.ts";
 
 export { HeadReader, type ReplyHead } from "./cgi_head.ts";
@@ -19,17 +20,22 @@ export interface HeadReply {
   readonly type: "reply";
   /** 200 to 599. */
   readonly status: number;
-  /** What goes to the client: no Status, no hop-by-hop field, no `X-CGI-*`. Names as written. */
+  /**
+   * What goes to the client: no Status, no hop-by-hop field, no `X-CGI-*`, none that is meant for the
+   * server. Names as written.
+   */
   readonly headers: readonly HeaderPair[];
   /** Bytes of body that the program promises; undefined: all until its output ends. */
   readonly contentLength: number | undefined;
+  /** A file to be sent instead of the body. */
+  readonly file?: FileRequest;
 }
 
 /** What a head asks for. */
 export type Interpreted = HeadReply | LocalRedirect;
 
 /** Fields that a program says at most once. */
-type Single = "status" | "location" | "type" | "length";
+type Single = "status" | "location" | "type" | "length" | FileRequest["by"];
 type Role = Single | "coding" | "drop";
 
 /** Names that are more than a field to pass on. */
@@ -40,6 +46,7 @@ const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
   ["content-type", "type"],
   ["content-length", "length"],
   ["transfer-encoding", "coding"],
+  ...FILE_FIELDS,
 ]);
 
 /** For each first letter, the lengths of the names in ROLES, as a set of bits. */
@@ -57,20 +64,22 @@ const LETTER_X = 24;
  */
 export function interpretHead(fields: readonly HeaderPair[]): Interpreted {
   const headers: HeaderPair[] = [];
-  const said: Said = { status: "", location: "", type: "", length: "" };
+  const said: Said = { status: "", location: "", type: "", length: "", path: "", name: "" };
   for (const field of fields) {
     const role = roleOf(field[0]);
     if (role === undefined || (role !== "drop" && record(said, role, field))) headers.push(field);
   }
   // RFC 3875 §6.2.2: a local redirect is a Location alone. Beside another field, such as Set-Cookie,
   // it goes to the client, who would lose that field otherwise.
-  const alone = said.status === "" && headers.length === 1;
+  const file = fileOf(said);
+  const alone = said.status === "" && headers.length === 1 && file === undefined;
   if (alone && /^\/(?!\/)[^#]*$/.test(said.location)) return localRedirect(said.location);
   // RFC 3875 §6.2.1, §6.2.3.
   const status = Number(said.status || (said.location === "" ? 200 : 302));
   const contentLength = said.length === "" ? undefined : Number(said.length);
   if (contentLength === undefined || !forbidsBody(status)) {
-    return { type: "reply", status, headers, contentLength };
+    const reply: HeadReply = { type: "reply", status, headers, contentLength };
+    return file === undefined ? reply : { ...reply, file };
   }
   const kept = headers.filter(([name]) => roleOf(name) !== "length");
   return { type: "reply", status, headers: kept, contentLength: undefined };
@@ -78,9 +87,13 @@ export function interpretHead(fields: readonly HeaderPair[]): Interpreted {
 
 function roleOf(name: string): Role | undefined {
   const letter = name.charCodeAt(0) & 31;
-  if (((LENGTHS[letter] ?? 0) >>> name.length & 1) === 1) return ROLES.get(name.toLowerCase());
+  if (((LENGTHS[letter] ?? 0) >>> name.length & 1) === 1) {
+    const role = ROLES.get(name.toLowerCase());
+    if (role !== undefined) return role;
+  }
+  if (letter !== LETTER_X) return undefined;
   // RFC 3875 §6.3.5: extension fields stay between the script and its server.
-  return letter === LETTER_X && /^x-cgi-/i.test(name) ? "drop" : undefined;
+  return /^x-cgi-/i.test(name) || isAccelField(name) ? "drop" : undefined;
 }
 
 /** What was said once; empty: not yet. */
@@ -103,7 +116,14 @@ function record(said: Said, role: Single | "coding", [name, value]: HeaderPair):
     throw new ProtocolError("duplicate-field", `Cannot use the reply: ${name} is both ${both}`);
   }
   said[role] = meaning;
-  return before === "" && role !== "status";
+  return before === "" && !UNSEEN.has(role);
+}
+
+const UNSEEN: ReadonlySet<Single> = new Set<Single>(["status", "path", "name"]);
+
+function fileOf({ path, name }: Said): FileRequest | undefined {
+  if (path !== "") return { by: "path", value: path };
+  return name === "" ? undefined : { by: "name", value: name };
 }
 
 /** The part of a value that must not contradict itself. */

@@ -32,6 +32,13 @@ export interface Subject {
   readonly speaksBytes: boolean;
   /** Variables may hold any bytes, not only UTF-8. */
   readonly exactBytes: boolean;
+  /** False: programs have no error stream, and no status to end with. Default: true. */
+  readonly hasErrors?: boolean;
+  /**
+   * When CONTENT_LENGTH is told: where it is `known` (default); with every `body`, which is spooled if
+   * need be; or `always`, and 0 where there is no body.
+   */
+  readonly tellsLength?: "known" | "body" | "always";
   /** Variables that this kind has beyond the environ of all. */
   readonly ownVariables: readonly string[];
   stage(): Promise<Stage>;
@@ -150,6 +157,11 @@ export interface LogLine {
 /** The lines of the error log, or of the access log. */
 export async function linesOf(text: Promise<string>): Promise<LogLine[]> {
   return (await text).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+}
+
+/** What CONTENT_LENGTH is where there is no body. */
+export function lengthOfNothing({ tellsLength }: Subject): string | undefined {
+  return tellsLength === "always" ? "0" : undefined;
 }
 
 /** Reads what the step `environ` printed. */

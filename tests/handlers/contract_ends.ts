@@ -20,14 +20,18 @@ function testLeaving(subject: Subject): void {
     "while the program writes": [OK, mark("begun"), flood(10_000)],
   };
   for (const [when, play] of Object.entries(plays)) {
-    testWithProbe(subject, `a client that leaves ${when} stops the program`, async (theatre) => {
-      // A busy machine may be late once; a gateway that waits for something is late every time.
-      const times = [];
-      for (let round = 0; round < 3; round++) times.push(await timeToStop(theatre, play));
-      assert.ok(Math.min(...times) <= SOON_MS, `stopped after ${times} ms`);
-      await eventually(async () => (await linesOf(theatre.gateway.access())).length === 3);
-      assert.deepEqual(await linesOf(theatre.gateway.log()), []);
-    });
+    testWithProbe(
+      subject,
+      `a client that leaves ${when} stops the program (RFC 3875 §3.4)`,
+      async (theatre) => {
+        // A busy machine may be late once; a gateway that waits for something is late every time.
+        const times = [];
+        for (let round = 0; round < 3; round++) times.push(await timeToStop(theatre, play));
+        assert.ok(Math.min(...times) <= SOON_MS, `stopped after ${times} ms`);
+        await eventually(async () => (await linesOf(theatre.gateway.access())).length === 3);
+        assert.deepEqual(await linesOf(theatre.gateway.log()), []);
+      },
+    );
   }
 }
 
@@ -70,7 +74,7 @@ function testFinishing(subject: Subject): void {
 }
 
 function testTimes(subject: Subject): void {
-  testWithProbe(subject, "timeout: no answer in time is a 504", async (theatre) => {
+  testWithProbe(subject, "timeout: no answer in time is a 504 (RFC 3875 §6.1)", async (theatre) => {
     assert.equal((await theatre.ask([HANG])).status, 504);
     await eventually(() => theatre.running() === 0);
     assert.deepEqual((await linesOf(theatre.gateway.log())).map((line) => line.failure), [

@@ -9,6 +9,12 @@ export function testFaults(subject: Subject): void {
   testCut(subject);
   testPages(subject);
 
+  const { speaksBytes, hasErrors = true } = subject;
+  if (hasErrors) testErrors(subject);
+  if (hasErrors && speaksBytes) testExit(subject);
+}
+
+function testErrors(subject: Subject): void {
   testWithProbe(
     subject,
     "what a program complains of is logged with the request's id",
@@ -24,8 +30,6 @@ export function testFaults(subject: Subject): void {
       ]);
     },
   );
-
-  if (subject.speaksBytes) testExit(subject);
 }
 
 function testExit(subject: Subject): void {
@@ -103,7 +107,8 @@ function testPages(subject: Subject): void {
     assert.ok(text.startsWith(`${title}\n`));
     assert.match(text, /\n[a-z]+-[a-z-]+: \S/);
     assert.match(text, /route "probe"/);
-    if (subject.speaksBytes) assert.ok(text.includes(`secret of ${TESTS}`));
+    const { speaksBytes, hasErrors = true } = subject;
+    if (speaksBytes && hasErrors) assert.ok(text.includes(`secret of ${TESTS}`));
   }, { server: { dev: true } });
 }
 

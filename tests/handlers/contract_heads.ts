@@ -152,15 +152,20 @@ const ANSWERS: Readonly<Record<string, Row>> = {
 };
 
 export function testHeads(subject: Subject): void {
-  testWithProbe(subject, "answers to each head as the table says", async (theatre) => {
-    for (const [name, row] of Object.entries(ANSWERS)) {
-      check(name, row, await theatre.ask([say(row.prints)]));
-      if (row.failure !== undefined) await checkLogged(name, row.failure, theatre);
-    }
-    await eventually(() => theatre.running() === 0);
-  }, { route: { maxReplyHead: "8KiB" } });
+  testWithProbe(
+    subject,
+    "answers to each head as the table says (RFC 3875 §6.2, §6.3)",
+    async (theatre) => {
+      for (const [name, row] of Object.entries(ANSWERS)) {
+        check(name, row, await theatre.ask([say(row.prints)]));
+        if (row.failure !== undefined) await checkLogged(name, row.failure, theatre);
+      }
+      await eventually(() => theatre.running() === 0);
+    },
+    { route: { maxReplyHead: "8KiB" } },
+  );
 
-  testWithProbe(subject, "a head may come in any pieces", async (theatre) => {
+  testWithProbe(subject, "a head may come in any pieces (RFC 3875 §6.2)", async (theatre) => {
     const slowly: Play = [
       say("Content-Ty"),
       wait(0.03),
@@ -186,11 +191,15 @@ export function testHeads(subject: Subject): void {
     assert.match(answer.get("content-type") ?? "", /^text\/plain/);
   }, { server: { dev: true } });
 
-  testWithProbe(subject, "a Date of the program's stands alone", async (theatre) => {
-    const date = "Sun, 06 Nov 1994 08:49:37 GMT";
-    assert.deepEqual((await theatre.ask([say(`Date: ${date}\n\n`)])).all("date"), [date]);
-    assert.equal((await theatre.ask([OK])).all("date").length, 1);
-  });
+  testWithProbe(
+    subject,
+    "a Date of the program's stands alone (RFC 3875 §6.3.4)",
+    async (theatre) => {
+      const date = "Sun, 06 Nov 1994 08:49:37 GMT";
+      assert.deepEqual((await theatre.ask([say(`Date: ${date}\n\n`)])).all("date"), [date]);
+      assert.equal((await theatre.ask([OK])).all("date").length, 1);
+    },
+  );
 }
 
 function check(name: string, row: Row, answer: Head & Body): void {

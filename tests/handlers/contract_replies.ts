@@ -14,7 +14,14 @@ import {
   sha256,
   wait,
 } from "../upstreams/play.ts";
-import { linesOf, parseEnviron, type Subject, testWithProbe, type Theatre } from "./contract.ts";
+import {
+  lengthOfNothing,
+  linesOf,
+  parseEnviron,
+  type Subject,
+  testWithProbe,
+  type Theatre,
+} from "./contract.ts";
 
 const MIB = 2 ** 20;
 /** What may lie in the kernel's buffers and ours between a program and a client that does not read. */
@@ -28,18 +35,22 @@ export function testReplies(subject: Subject): void {
 }
 
 function testStreaming(subject: Subject): void {
-  testWithProbe(subject, "a large reply arrives whole", async (theatre) => {
+  testWithProbe(subject, "a large reply arrives whole (RFC 3875 §6.4)", async (theatre) => {
     const answer = await theatre.ask([OK, fill(20 * MIB)]);
     assert.ok(answer.whole);
     assert.equal(await sha256(answer.bytes), await sha256(filling(20 * MIB)));
   });
 
-  testWithProbe(subject, "what is said arrives while the program goes on", async (theatre) => {
-    using client = await theatre.send([OK, say("first\n"), HANG]);
-    assert.equal((await client.head()).status, 200);
-    assert.equal(await client.some(), "6\r\nfirst\n\r\n");
-    assert.ok(theatre.running() > 0);
-  });
+  testWithProbe(
+    subject,
+    "what is said arrives while the program goes on (RFC 3875 §6.4)",
+    async (theatre) => {
+      using client = await theatre.send([OK, say("first\n"), HANG]);
+      assert.equal((await client.head()).status, 200);
+      assert.equal(await client.some(), "6\r\nfirst\n\r\n");
+      assert.ok(theatre.running() > 0);
+    },
+  );
 
   testWithProbe(subject, "a slow client slows the program down", async (theatre) => {
     using client = await theatre.send([OK, flood(64)]);
@@ -100,31 +111,43 @@ function testLengths(subject: Subject): void {
 }
 
 function testBodiless(subject: Subject): void {
-  testWithProbe(subject, "HEAD gets the head of the answer to GET", async (theatre) => {
-    const play = [head("Content-Type: text/plain", "Content-Length: 5"), say("hello")];
-    const answer = await theatre.ask(play, { method: "HEAD" });
-    assert.equal(answer.status, 200);
-    assert.equal(answer.get("content-length"), "5");
-    assert.equal(answer.get("content-type"), "text/plain");
-  });
+  testWithProbe(
+    subject,
+    "HEAD gets the head of the answer to GET (RFC 3875 §4.3.3)",
+    async (theatre) => {
+      const play = [head("Content-Type: text/plain", "Content-Length: 5"), say("hello")];
+      const answer = await theatre.ask(play, { method: "HEAD" });
+      assert.equal(answer.status, 200);
+      assert.equal(answer.get("content-length"), "5");
+      assert.equal(answer.get("content-type"), "text/plain");
+    },
+  );
 
-  testWithProbe(subject, "HEAD ends with no byte behind the head", async (theatre) => {
-    using client = await theatre.send([OK, say("hello")], { method: "HEAD" });
-    await client.head();
-    assert.ok(await client.closed());
-    await eventually(() => theatre.running() === 0);
-  });
-
-  for (const status of [204, 304]) {
-    testWithProbe(subject, `${status} has no body, whatever the program says`, async (theatre) => {
-      const play = [head(`Status: ${status} None`, 'ETag: "x"'), say("not for you")];
-      using client = await theatre.send(play);
-      const answer = await client.head();
-      assert.equal(answer.status, status);
-      assert.equal(answer.get("etag"), '"x"');
+  testWithProbe(
+    subject,
+    "HEAD ends with no byte behind the head (RFC 3875 §4.3.3)",
+    async (theatre) => {
+      using client = await theatre.send([OK, say("hello")], { method: "HEAD" });
+      await client.head();
       assert.ok(await client.closed());
       await eventually(() => theatre.running() === 0);
-    });
+    },
+  );
+
+  for (const status of [204, 304]) {
+    testWithProbe(
+      subject,
+      `${status} has no body, whatever the program says (RFC 3875 §6.2.1)`,
+      async (theatre) => {
+        const play = [head(`Status: ${status} None`, 'ETag: "x"'), say("not for you")];
+        using client = await theatre.send(play);
+        const answer = await client.head();
+        assert.equal(answer.status, status);
+        assert.equal(answer.get("etag"), '"x"');
+        assert.ok(await client.closed());
+        await eventually(() => theatre.running() === 0);
+      },
+    );
   }
 
   testWithProbe(subject, "an empty body is a whole one", async (theatre) => {
@@ -138,18 +161,27 @@ function testBodiless(subject: Subject): void {
 function testLocalRedirects(subject: Subject): void {
   const landed = { path: "/landed/*", env: { PLAY: formatPlay([OK, ENVIRON]) } };
 
-  testWithProbe(subject, "a local redirect is served as if asked for", async (theatre) => {
-    const answer = await redirected(theatre, "/landed/there?q=1", { method: "POST", body: "gone" });
-    const { REQUEST_METHOD, PATH_INFO, QUERY_STRING, REQUEST_URI, SCRIPT_NAME, ...rest } =
-      parseEnviron(answer.text);
-    assert.deepEqual([REQUEST_METHOD, REQUEST_URI], ["GET", "/landed/there?q=1"]);
-    assert.deepEqual([SCRIPT_NAME, PATH_INFO, QUERY_STRING], ["/landed", "/there", "q=1"]);
-    assert.equal("CONTENT_LENGTH" in rest || "CONTENT_TYPE" in rest, false);
-  }, { more: [landed] });
+  testWithProbe(
+    subject,
+    "a local redirect is served as if asked for (RFC 3875 §6.2.2)",
+    async (theatre) => {
+      const answer = await redirected(theatre, "/landed/there?q=1", {
+        method: "POST",
+        body: "gone",
+      });
+      const { REQUEST_METHOD, PATH_INFO, QUERY_STRING, REQUEST_URI, SCRIPT_NAME, ...rest } =
+        parseEnviron(answer.text);
+      assert.deepEqual([REQUEST_METHOD, REQUEST_URI], ["GET", "/landed/there?q=1"]);
+      assert.deepEqual([SCRIPT_NAME, PATH_INFO, QUERY_STRING], ["/landed", "/there", "q=1"]);
+      assert.equal(rest["CONTENT_LENGTH"], lengthOfNothing(subject));
+      assert.equal("CONTENT_TYPE" in rest, false);
+    },
+    { more: [landed] },
+  );
 
   testWithProbe(
     subject,
-    "a local redirect into nowhere is a 404, a circle a 508",
+    "a local redirect into nowhere is a 404, a circle a 508 (RFC 3875 §6.2.2)",
     async (theatre) => {
       assert.equal((await redirected(theatre, "/nowhere")).status, 404);
       assert.equal((await redirected(theatre, "/p/again")).status, 508);

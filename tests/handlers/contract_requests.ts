@@ -14,7 +14,14 @@ import {
   say,
   sha256,
 } from "../upstreams/play.ts";
-import { linesOf, parseEnviron, type Subject, testWithProbe, type Theatre } from "./contract.ts";
+import {
+  lengthOfNothing,
+  linesOf,
+  parseEnviron,
+  type Subject,
+  testWithProbe,
+  type Theatre,
+} from "./contract.ts";
 
 const LARGE = 3 * 2 ** 20;
 /** Prints the body's digest, then the environ. */
@@ -32,44 +39,59 @@ export function testRequests(subject: Subject): void {
 
 function testBodies(subject: Subject): void {
   for (const mode of ["spool", "stream"]) {
-    testWithProbe(subject, `${mode}: gives the body with its length`, async (theatre) => {
-      for (const body of ["", "x", "0123456789".repeat(10_000), LATIN1.decode(filling(LARGE))]) {
-        const { digest, environ } = await report(theatre, { method: "POST", body });
-        assert.equal(digest, await digestOf(body));
-        assert.equal(environ["CONTENT_LENGTH"], String(body.length));
-      }
-    }, { route: { requestBody: mode } });
+    testWithProbe(
+      subject,
+      `${mode}: gives the body with its length (RFC 3875 §4.1.2, §4.2)`,
+      async (theatre) => {
+        for (const body of ["", "x", "0123456789".repeat(10_000), LATIN1.decode(filling(LARGE))]) {
+          const { digest, environ } = await report(theatre, { method: "POST", body });
+          assert.equal(digest, await digestOf(body));
+          assert.equal(environ["CONTENT_LENGTH"], String(body.length));
+        }
+      },
+      { route: { requestBody: mode } },
+    );
 
     testWithProbe(
       subject,
-      `${mode}: no body, no CONTENT_LENGTH, and an empty input`,
+      `${mode}: no body, no CONTENT_LENGTH, and an empty input (RFC 3875 §4.1.2)`,
       async (theatre) => {
         for (const method of ["GET", "POST", "DELETE", "OPTIONS"]) {
           const { digest, environ } = await report(theatre, { method });
           assert.equal(digest, await digestOf(""));
-          assert.equal("CONTENT_LENGTH" in environ, false, method);
+          assert.equal(environ["CONTENT_LENGTH"], lengthOfNothing(subject), method);
         }
       },
       { route: { requestBody: mode } },
     );
   }
 
-  testWithProbe(subject, "stream: sends back while it still receives", async (theatre) => {
-    using client = await Client.send(theatre.port, {
-      method: "POST",
-      target: "/p/",
-      headers: { "X-Play": formatPlay([OK, ECHO]), "Transfer-Encoding": "chunked" },
-    });
-    await client.write("5\r\nping\n\r\n");
-    assert.equal((await client.head()).status, 200);
-    assert.equal(await client.some(), "5\r\nping\n\r\n");
-    await client.write("5\r\npong\n\r\n0\r\n\r\n");
-    assert.equal((await client.body()).text, "pong\n");
-  }, { route: { requestBody: "stream" } });
+  const { tellsLength = "known" } = subject;
+  const isKnown = tellsLength === "known";
+  testWithProbe(
+    subject,
+    "stream: sends back while it still receives (RFC 3875 §3.4)",
+    async (theatre) => {
+      const length: Record<string, string> = isKnown
+        ? { "Transfer-Encoding": "chunked" }
+        : { "Content-Length": "10" };
+      using client = await Client.send(theatre.port, {
+        method: "POST",
+        target: "/p/",
+        headers: { "X-Play": formatPlay([OK, ECHO]), ...length },
+      });
+      await client.write(isKnown ? "5\r\nping\n\r\n" : "ping\n");
+      assert.equal((await client.head()).status, 200);
+      assert.equal(await client.some(), "5\r\nping\n\r\n");
+      await client.write(isKnown ? "5\r\npong\n\r\n0\r\n\r\n" : "pong\n");
+      assert.equal((await client.body()).text, "pong\n");
+    },
+    { route: { requestBody: "stream" } },
+  );
 
   testWithProbe(
     subject,
-    "any method may have a body but GET, whose body is dropped",
+    "any method may have a body but GET, whose body is dropped (RFC 3875 §4.2)",
     async (theatre) => {
       for (const method of ["OPTIONS", "PUT", "DELETE", "SEARCH"]) {
         const { digest, environ } = await report(theatre, { method, body: "body" });
@@ -78,7 +100,7 @@ function testBodies(subject: Subject): void {
       }
       const { digest, environ } = await report(theatre, { method: "GET", body: "body" });
       assert.equal(digest, await digestOf(""));
-      assert.equal("CONTENT_LENGTH" in environ, false);
+      assert.equal(environ["CONTENT_LENGTH"], lengthOfNothing(subject));
     },
   );
 
@@ -92,42 +114,58 @@ function testBodies(subject: Subject): void {
 function testChunked(subject: Subject): void {
   const chunked = [["Transfer-Encoding", "chunked"]] as const;
 
-  testWithProbe(subject, "spool: a chunked body gets its exact length", async (theatre) => {
-    const whole = LATIN1.decode(filling(LARGE));
-    using client = await theatre.send(REPORT, { method: "POST", headers: chunked });
-    for (let at = 0; at < whole.length; at += 70_000) {
-      const piece = whole.slice(at, at + 70_000);
-      await client.write(`${piece.length.toString(16)}\r\n${piece}\r\n`);
-    }
-    await client.write("0\r\n\r\n");
-    const { digest, environ } = readReport((await client.answer()).text);
-    assert.equal(digest, await digestOf(whole));
-    assert.equal(environ["CONTENT_LENGTH"], String(LARGE));
-    assert.equal("HTTP_TRANSFER_ENCODING" in environ, false);
-  }, { route: { requestBody: "spool" } });
-
-  testWithProbe(subject, "stream: a chunked body has no length, never 0 or -1", async (theatre) => {
-    using client = await theatre.send(REPORT, { method: "POST", headers: chunked });
-    await client.write("5\r\nhello\r\n0\r\n\r\n");
-    const { digest, environ } = readReport((await client.answer()).text);
-    assert.equal(digest, await digestOf("hello"));
-    assert.equal("CONTENT_LENGTH" in environ, false);
-    assert.equal("HTTP_TRANSFER_ENCODING" in environ, false);
-  }, { route: { requestBody: "stream" } });
-}
-
-function testUnread(subject: Subject): void {
-  testWithProbe(subject, "spool: a program need not read its input", async (theatre) => {
-    const body = LATIN1.decode(filling(LARGE));
-    const answer = await theatre.ask([OK, say("done")], { method: "POST", body });
-    assert.equal(answer.text, "done");
-    assert.ok(answer.whole);
-    assert.deepEqual(await linesOf(theatre.gateway.log()), []);
-  }, { route: { requestBody: "spool" } });
+  testWithProbe(
+    subject,
+    "spool: a chunked body gets its exact length (RFC 3875 §4.1.2, §4.2)",
+    async (theatre) => {
+      const whole = LATIN1.decode(filling(LARGE));
+      using client = await theatre.send(REPORT, { method: "POST", headers: chunked });
+      for (let at = 0; at < whole.length; at += 70_000) {
+        const piece = whole.slice(at, at + 70_000);
+        await client.write(`${piece.length.toString(16)}\r\n${piece}\r\n`);
+      }
+      await client.write("0\r\n\r\n");
+      const { digest, environ } = readReport((await client.answer()).text);
+      assert.equal(digest, await digestOf(whole));
+      assert.equal(environ["CONTENT_LENGTH"], String(LARGE));
+      assert.equal("HTTP_TRANSFER_ENCODING" in environ, false);
+    },
+    { route: { requestBody: "spool" } },
+  );
 
   testWithProbe(
     subject,
-    "stream: an answer given before the input has come is whole",
+    "stream: a chunked body has its length or none, never 0 or -1 (RFC 3875 §4.1.2)",
+    async (theatre) => {
+      using client = await theatre.send(REPORT, { method: "POST", headers: chunked });
+      await client.write("5\r\nhello\r\n0\r\n\r\n");
+      const { digest, environ } = readReport((await client.answer()).text);
+      assert.equal(digest, await digestOf("hello"));
+      const { tellsLength = "known" } = subject;
+      assert.equal(environ["CONTENT_LENGTH"], tellsLength === "known" ? undefined : "5");
+      assert.equal("HTTP_TRANSFER_ENCODING" in environ, false);
+    },
+    { route: { requestBody: "stream" } },
+  );
+}
+
+function testUnread(subject: Subject): void {
+  testWithProbe(
+    subject,
+    "spool: a program need not read its input (RFC 3875 §4.2)",
+    async (theatre) => {
+      const body = LATIN1.decode(filling(LARGE));
+      const answer = await theatre.ask([OK, say("done")], { method: "POST", body });
+      assert.equal(answer.text, "done");
+      assert.ok(answer.whole);
+      assert.deepEqual(await linesOf(theatre.gateway.log()), []);
+    },
+    { route: { requestBody: "spool" } },
+  );
+
+  testWithProbe(
+    subject,
+    "stream: an answer given before the input has come is whole (RFC 3875 §4.2)",
     async (theatre) => {
       using client = await theatre.send([OK, say("early")], {
         method: "POST",
@@ -202,6 +240,21 @@ function testRefusedUpload(subject: Subject): void {
 }
 
 function testLeaving(subject: Subject): void {
+  testWithProbe(subject, "spool: a slow sender occupies no program", async (theatre) => {
+    using client = await theatre.send([mark("started"), OK, MEASURE], {
+      method: "POST",
+      headers: { "Content-Length": "6" },
+    });
+    for (const piece of ["ab", "cd"]) {
+      await client.write(piece);
+      // Another is served meanwhile, and nothing was started for the slow one.
+      assert.equal((await theatre.ask([OK, say("quick")])).text, "quick");
+    }
+    assert.equal(await theatre.progress(), "");
+    await client.write("ef");
+    assert.equal((await client.answer()).text, await digestOf("abcdef"));
+  }, { route: { requestBody: "spool" } });
+
   testWithProbe(
     subject,
     "spool: a client that leaves in mid-upload starts nothing",
@@ -222,7 +275,7 @@ function testLeaving(subject: Subject): void {
 
   testWithProbe(
     subject,
-    "stream: a client that leaves in mid-upload stops the program",
+    "stream: a client that leaves in mid-upload stops the program (RFC 3875 §3.4)",
     async (theatre) => {
       const client = await theatre.send([mark("started"), MEASURE, OK, mark("went on")], {
         method: "POST",

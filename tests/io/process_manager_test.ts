@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { ProcessManager, type ProcessOptions, socketPath } from "../../lib/io/process_manager.ts";
+import { ProcessManager, type ProcessOptions } from "../../lib/io/process_manager.ts";
+import type { Endpoint, EndpointSink } from "../../lib/io/endpoint.ts";
 import { eventually, TESTS } from "../support/gateway.ts";
+import { testWith } from "../support/needs.ts";
 import { processesWith } from "../support/processes.ts";
 import { MemoryLog } from "../support/service_log.ts";
 
@@ -30,7 +32,11 @@ async function inScene(
   const mark = `PORTICO_TEST=${folder}`;
   const options: ProcessOptions = {
     command: WORKER,
-    processes: 1,
+    listen: "self",
+    concurrency: 1,
+    min: 1,
+    max: 1,
+    idleTimeoutMs: 60_000,
     env: { PORTICO_TEST: folder, PATH: Deno.env.get("PATH") ?? "", HOME: folder },
     cwd: folder,
     runDir: folder,
@@ -60,9 +66,9 @@ async function tell(path: string, words: string): Promise<string> {
 }
 
 Deno.test("ProcessManager starts as many processes as asked, each ready on its own socket", async () => {
-  await inScene({ processes: 3 }, async ({ options, folder, running }) => {
+  await inScene({ min: 3, max: 3 }, async ({ options, folder, running }) => {
     await using manager = await ProcessManager.start(options);
-    assert.deepEqual(manager.sockets, [0, 1, 2].map((index) => socketPath(folder, "w", index)));
+    assert.deepEqual(manager.sockets, [0, 1, 2].map((index) => `${folder}/w-${index}.sock`));
     const pids = await Promise.all(manager.sockets.map((socket) => tell(socket, "pid")));
     assert.equal(new Set(pids).size, 3);
     assert.equal(running(), 3);
@@ -83,7 +89,9 @@ Deno.test("ProcessManager starts a process again when it exits, and says so", as
     assert.equal(log.notices.length, 1);
     assert.match(
       log.notices[0] ?? "",
-      new RegExp(`${Deno.execPath()} \\(pid ${first}\\) exited with code 3: starting it again`),
+      new RegExp(
+        `${Deno.execPath()} \\(pid ${first}\\) exited with code 3 after \\d\\.\\d s: starting it again in 100 ms`,
+      ),
     );
     assert.deepEqual(log.lines, [`pid ${first}: ending with 3`]);
   });
@@ -145,7 +153,7 @@ Deno.test("ProcessManager stops the others when one cannot be started", async ()
   // The first to come makes the folder; the second ends.
   const script = `mkdir taken 2>/dev/null && exec "$@"; echo taken; exit 1`;
   const command = ["/bin/sh", "-c", script, "sh", ...WORKER];
-  await inScene({ command, processes: 2 }, async ({ options }) => {
+  await inScene({ command, min: 2, max: 2 }, async ({ options }) => {
     await assert.rejects(ProcessManager.start(options), /before it was ready: taken/);
   });
 });
@@ -162,9 +170,207 @@ Deno.test("ProcessManager kills what is deaf to SIGTERM", async () => {
 
 Deno.test("ProcessManager takes the place of a socket that was left behind", async () => {
   await inScene({}, async ({ options, folder }) => {
-    Deno.listen({ transport: "unix", path: socketPath(folder, "w", 0) }).close();
-    await Deno.writeTextFile(socketPath(folder, "w", 0), "in the way").catch(() => {});
+    Deno.listen({ transport: "unix", path: `${folder}/w-0.sock` }).close();
+    await Deno.writeTextFile(`${folder}/w-0.sock`, "in the way").catch(() => {});
     await using manager = await ProcessManager.start(options);
     assert.match(await tell(manager.sockets[0] ?? "", "pid"), /^\d+$/);
   });
+});
+
+/** Accepts on descriptor 0 without end, and tells each client its process id. */
+const ACCEPT =
+  `while (accept(my $c, STDIN)) { sysread($c, my $b, 9); syswrite($c, $$); close($c) }`;
+const INHERITS = { command: ["perl", "-e", ACCEPT], listen: "inherit" } as const;
+
+testWith(
+  ["perl"],
+  "ProcessManager hands a program its listening socket as descriptor 0",
+  async () => {
+    await inScene({ ...INHERITS, min: 2, max: 2 }, async ({ options, log }) => {
+      await using manager = await ProcessManager.start(options);
+      const pids = () => Promise.all(manager.sockets.map((socket) => tell(socket, "pid")));
+      const [first = "", other] = await pids();
+      assert.notEqual(first, other);
+      Deno.kill(Number(first), "SIGKILL");
+      await eventually(() => log.notices.length === 1);
+      assert.match(
+        log.notices[0] ?? "",
+        /^perl \(pid \d+\) died of SIGKILL after \d\.\d s: starting it again in 100 ms$/,
+      );
+      await eventually(async () => {
+        const again = await pids().catch(() => [first]);
+        return again[0] !== first && again[1] === other;
+      });
+    });
+  },
+);
+
+Deno.test("ProcessManager gives up on a program that takes no connection from descriptor 0", async () => {
+  const changes = {
+    command: ["/bin/sleep", "60"],
+    listen: "inherit",
+    startTimeoutMs: 200,
+  } as const;
+  await inScene(changes, async ({ options }) => {
+    await assert.rejects(
+      ProcessManager.start(options),
+      /sleep took no connection from its descriptor 0 within 200 ms/,
+    );
+  });
+});
+
+Deno.test("ProcessManager tells of a program that ends with descriptor 0 still in its hand", async () => {
+  const command = ["/bin/sh", "-c", "echo no table >&2; exit 4"];
+  await inScene({ command, listen: "inherit" }, async ({ options }) => {
+    await assert.rejects(
+      ProcessManager.start(options),
+      /sh exited with code 4 before it was ready: no table/,
+    );
+  });
+});
+
+/** A pool of which the test is the traffic. */
+class Traffic implements EndpointSink {
+  waiting = 0;
+  readonly present = new Set<Endpoint>();
+  readonly events: string[] = [];
+  /** Those that were removed and still have a request. */
+  readonly #held = new Map<Endpoint, () => void>();
+
+  add(endpoint: Endpoint): void {
+    this.present.add(endpoint);
+    this.events.push(`+${nameOf(endpoint)}`);
+  }
+
+  remove(endpoint: Endpoint): Promise<void> {
+    this.present.delete(endpoint);
+    this.events.push(`-${nameOf(endpoint)}`);
+    return new Promise((resolve) => this.#held.set(endpoint, resolve));
+  }
+
+  /** The last request at a removed endpoint has ended. */
+  letGo(): void {
+    for (const resolve of this.#held.values()) resolve();
+    this.#held.clear();
+  }
+
+  get only(): Endpoint {
+    const [endpoint] = this.present;
+    assert.ok(endpoint !== undefined && this.present.size === 1);
+    return endpoint;
+  }
+}
+
+/** The number in the name of its socket. */
+function nameOf({ address }: Endpoint): string {
+  return address.transport === "unix" ? /-(\d+)\.sock$/.exec(address.path)?.[1] ?? "" : "";
+}
+
+function request({ usage }: Endpoint): void {
+  usage?.begin();
+  usage?.end();
+}
+
+testWith(
+  ["perl"],
+  "ProcessManager starts the next process before the old one is full",
+  async () => {
+    await inScene({ ...INHERITS, maxRequests: 10 }, async ({ options, running }) => {
+      await using manager = await ProcessManager.start(options);
+      const traffic = new Traffic();
+      manager.attach(traffic);
+      const first = traffic.only;
+      for (let i = 0; i < 8; i++) request(first);
+      assert.equal(running(), 1);
+      request(first);
+      await eventually(() => running() === 2);
+      // It waits aside until it is needed.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      assert.equal(traffic.only, first);
+      first.usage?.begin();
+      // At once: not one request more, and nobody without a process meanwhile.
+      assert.deepEqual(traffic.events, ["+0", "-0", "+1"]);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.equal(running(), 2, "the old one has a request still");
+      first.usage?.end();
+      traffic.letGo();
+      await eventually(() => running() === 1);
+    });
+  },
+);
+
+testWith(["perl"], "ProcessManager replaces all its processes, with one more at most", async () => {
+  const changes = { ...INHERITS, min: 3, max: 3, maxRequests: 5 };
+  await inScene(changes, async ({ options, running, log }) => {
+    await using manager = await ProcessManager.start(options);
+    const traffic = new Traffic();
+    manager.attach(traffic);
+    const seen = new Set<Endpoint>();
+    let most = 0;
+    for (let i = 0; i < 60; i++) {
+      await eventually(() => traffic.present.size > 0);
+      for (const endpoint of [...traffic.present]) {
+        seen.add(endpoint);
+        request(endpoint);
+      }
+      traffic.letGo();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      most = Math.max(most, running());
+    }
+    assert.ok(seen.size > 12, `${seen.size} processes`);
+    assert.ok(most <= 4, `${most} at once`);
+    assert.deepEqual(log.notices, []);
+  });
+});
+
+testWith(["perl"], "ProcessManager grows while requests wait and shrinks what idles", async () => {
+  const changes = { ...INHERITS, min: 1, max: 5, idleTimeoutMs: 200 };
+  await inScene(changes, async ({ options, running }) => {
+    await using manager = await ProcessManager.start(options);
+    const traffic = new Traffic();
+    manager.attach(traffic);
+    // A queue that is gone in a moment brings nothing.
+    traffic.waiting = 1;
+    manager.grow();
+    traffic.waiting = 0;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(running(), 1);
+    traffic.waiting = 100;
+    manager.grow();
+    await eventually(() => traffic.present.size === 5);
+    manager.grow();
+    assert.equal(running(), 5);
+    traffic.waiting = 0;
+    // A process with a request does not idle, however long it takes.
+    const busy = [...traffic.present][2];
+    busy?.usage?.begin();
+    await eventually(() => {
+      traffic.letGo();
+      return running() === 1;
+    });
+    assert.deepEqual([...traffic.present], [busy]);
+    busy?.usage?.end();
+  });
+});
+
+testWith(["perl"], "ProcessManager starts no more of what does not come up", async () => {
+  await inScene(
+    { ...INHERITS, command: ["/bin/sh", "-c", `[ -e gone ] && exit 9; exec perl -e '${ACCEPT}'`] },
+    async ({ options, folder, log, running }) => {
+      await using manager = await ProcessManager.start({ ...options, min: 0, max: 8 });
+      const traffic = new Traffic();
+      manager.attach(traffic);
+      await Deno.writeTextFile(`${folder}/gone`, "");
+      traffic.waiting = 50;
+      manager.grow();
+      await eventually(() => log.notices.length >= 2);
+      manager.grow();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.equal(traffic.present.size, 2);
+      assert.equal(running(), 1);
+      assert.match(log.notices[0] ?? "", /sh exited with code 9 before it was ready: starting/);
+      await Deno.remove(`${folder}/gone`);
+      await eventually(() => running() === 2);
+    },
+  );
 });

@@ -191,7 +191,7 @@ Deno.test("decodeTarget() of an encoded decoded path is that path", () => {
   }));
 });
 
-Deno.test("decodeTarget() leaves no dot segment, empty segment or NUL, and bytes alone", () => {
+Deno.test("decodeTarget() leaves no dot segment, empty segment or NUL, and bytes alone (RFC 3875 §8.1, §9.8)", () => {
   fc.assert(fc.property(goodTarget, (target) => {
     const { path, query } = decodeTarget(target);
     assert.equal(path[0], "/");
@@ -275,7 +275,7 @@ Deno.test("splitScript() only cuts at slashes, after file names", () => {
   assert(found > 0);
 });
 
-Deno.test("isFileName() refuses what no file in a tree may be asked for by", () => {
+Deno.test("isFileName() refuses what no file in a tree may be asked for by (RFC 3875 §9.8)", () => {
   const bad = ["", ".", "..", "a/b", `a${S}b`, "a\0", "\n", "a\x1b", "\x7f", "\x01"];
   for (const segment of bad) assert.equal(isFileName(segment), false, JSON.stringify(segment));
   for (const segment of ["a", ".a", "...", "a b", "\xff\x80", "a\\b", "..a", "a..", "~"]) {

@@ -109,7 +109,7 @@ const heads: [what: string, output: string, fields: Fields, body: string][] = [
 ];
 
 for (const [what, output, fields, body] of heads) {
-  Deno.test(`HeadReader reads ${what}, however cut`, () => {
+  Deno.test(`HeadReader reads ${what}, however cut (RFC 3875 §6.3)`, () => {
     assert.deepEqual(readUnderAllCuts(output), { fields, body });
   });
 }
@@ -198,7 +198,7 @@ const badHeads: [what: string, output: string, failure: string, says: string][] 
 ];
 
 for (const [what, output, failure, says] of badHeads) {
-  Deno.test(`HeadReader refuses ${what} as ${failure}, however cut`, () => {
+  Deno.test(`HeadReader refuses ${what} as ${failure}, however cut (RFC 3875 §6.3)`, () => {
     const fault = faultUnderAllCuts(output);
     assert.equal(fault.failure, failure, fault.message);
     assert(fault.message.includes(says), fault.message);
@@ -253,7 +253,7 @@ const fieldList = fc.array(fc.tuple(token, value), { minLength: 1, maxLength: 6 
 const body = fc.uint8Array({ maxLength: 24 }).map((bytes) => latin1FromBytes(bytes));
 const lineEnds = fc.infiniteStream(fc.constantFrom("\n", "\r\n"));
 
-Deno.test("HeadReader gives back what was written, whatever the line ends and the cut", () => {
+Deno.test("HeadReader gives back what was written, whatever the line ends and the cut (RFC 3875 §7.2)", () => {
   fc.assert(
     fc.property(fieldList, body, lineEnds, (fields, body, ends) => {
       const lines = [...fields.map(([name, value]) => `${name}: ${value}`), ""];
@@ -291,7 +291,7 @@ Deno.test("HeadReader agrees with itself under every cut of arbitrary bytes", ()
   }));
 });
 
-Deno.test("HeadReader and interpretHead() give a Response nothing that it refuses", () => {
+Deno.test("HeadReader and interpretHead() give a Response nothing that it refuses (RFC 3875 §6.3.4)", () => {
   const text = fc.uint8Array({ maxLength: 40 }).map((bytes) =>
     `A: 1\nB: ${latin1FromBytes(bytes)}\n\n`
   );
@@ -412,7 +412,7 @@ const replies: [what: string, head: string, expected: Expected][] = [
 ];
 
 for (const [what, head, [status, headers, contentLength]] of replies) {
-  Deno.test(`interpretHead() gives ${what}`, () => {
+  Deno.test(`interpretHead() gives ${what} (RFC 3875 §6.2, §6.3)`, () => {
     const { fields } = readUnderAllCuts(`${head}\n\nbody`, 4096);
     const reply = interpretHead(fields);
     assert(reply.type === "reply");
@@ -436,7 +436,7 @@ const localRedirects: [what: string, head: string, target: string][] = [
 ];
 
 for (const [what, head, target] of localRedirects) {
-  Deno.test(`interpretHead() gives a local redirect: ${what}`, () => {
+  Deno.test(`interpretHead() gives a local redirect: ${what} (RFC 3875 §6.2.2)`, () => {
     const { fields } = readUnderAllCuts(`${head}\r\n\r\n`, 4096);
     assert.deepEqual(interpretHead(fields), { type: "local-redirect", target });
   });
@@ -478,7 +478,7 @@ const badReplies: [what: string, head: string, failure: string, says: string][] 
 ];
 
 for (const [what, head, failure, says] of badReplies) {
-  Deno.test(`interpretHead() refuses ${what} as ${failure}`, () => {
+  Deno.test(`interpretHead() refuses ${what} as ${failure} (RFC 3875 §6.3)`, () => {
     const { fields } = readUnderAllCuts(`${head}\n\nbody`, 4096);
     const fault = faultOf(() => interpretHead(fields));
     assert.equal(fault.failure, failure, fault.message);
@@ -492,7 +492,7 @@ Deno.test("interpretHead() leaves the list that it was given as it was", () => {
   assert.deepEqual(fields, [["Status", "204"], ["Content-Length", "5"], ["A", "1"]]);
 });
 
-Deno.test("interpretHead() passes every field that it gives no meaning to", () => {
+Deno.test("interpretHead() passes every field that it gives no meaning to (RFC 3875 §6.3.4)", () => {
   const names = ["status", "location", "content-type", "content-length", "transfer-encoding"];
   const plain = fieldList.filter((fields) =>
     fields.every(([name]) =>

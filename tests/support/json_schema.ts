@@ -49,6 +49,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     Object.entries(schemas).every(([key, schema]) =>
       !Object.hasOwn(value, key) || accepts(schema, value[key])
     ),
+  minProperties: (least, value) => !isMap(value) || Object.keys(value).length >= Number(least),
   propertyNames: (schema, value) =>
     !isMap(value) || Object.keys(value).every((key) => accepts(schema, key)),
   additionalProperties: (schema, value, { properties = {} }) =>

@@ -1,8 +1,27 @@
-/** Which real programs a test needs. A test whose programs are missing is skipped by name. */
+/**
+ * Which real programs a test needs, and which files that come with them. A test whose programs are missing
+ * is skipped by name.
+ */
 
-const FOLDERS = (Deno.env.get("PATH") ?? "").split(":").concat("/usr/sbin", "/usr/lib/git-core");
+/** Where things lie that nobody calls by their bare name, as the distributions have it. */
+const ELSEWHERE = [
+  "/usr/sbin",
+  // git http-backend
+  "/usr/lib/git-core",
+  "/usr/libexec/git-core",
+  // gitweb, its style and its script
+  "/usr/share/gitweb",
+  "/usr/lib/cgi-bin",
+  "/var/www/git",
+  "/usr/share/gitweb/static",
+  "/var/www/git/static",
+  // Perl's modules: CGI.pm
+  "/usr/share/perl5",
+  "/usr/share/perl5/vendor_perl",
+];
+const FOLDERS = (Deno.env.get("PATH") ?? "").split(":").concat(ELSEWHERE);
 
-/** The full name of a program, or undefined if this machine lacks it. */
+/** The full name of a program or file, or undefined if this machine lacks it. */
 export function which(program: string): string | undefined {
   for (const folder of FOLDERS) {
     try {
