@@ -12,6 +12,8 @@ import type { Spool } from "./spool.ts";
 
 export interface SizeOptions {
   readonly mode: "spool" | "stream";
+  /** Spools a body whose length nobody said, in any mode. */
+  readonly needsLength?: boolean;
   /** Bytes; 413 past it. */
   readonly max: number;
   readonly spool: Spool;
@@ -22,7 +24,8 @@ export interface SizeOptions {
 /**
  * Takes the exchange's body in hand; null if there is none.
  * @throws {GatewayError} 400 `bad-content-length`, 408 `body-too-slow`, 413 `body-too-large`,
- * 503 `spool-full`; those that show as the body arrives come from reading it where it is streamed.
+ * 501 `transfer-coding`, 503 `spool-full`; those that show as the body arrives come from reading it
+ * where it is streamed.
  * @throws {ClientGone} when the client leaves before all has arrived.
  */
 export async function sizeBody(
@@ -33,19 +36,24 @@ export async function sizeBody(
   const { body } = exchange;
   if (body === null) return null;
   const declared = declaredLength(exchange.headers);
-  if (
-    declared === undefined && !exchange.headers.has("transfer-encoding") && isKnownEmpty(exchange)
-  ) {
+  const coding = exchange.headers.get("transfer-encoding");
+  if (declared === undefined && coding === null && isKnownEmpty(exchange)) {
     await body.cancel();
     return null;
+  }
+  if (coding !== null && coding.toLowerCase() !== "chunked") {
+    // RFC 9112 §6.1. The runtime undoes the chunks alone: what `gzip` made would pass for the body.
+    await body.cancel();
+    throw new GatewayError(501, "transfer-coding", `Cannot undo the transfer coding "${coding}"`);
   }
   if (declared !== undefined && declared > options.max) {
     await body.cancel();
     throw tooLarge(options.max);
   }
-  const { max, pace } = options;
+  const { max, pace, needsLength = false } = options;
   const incoming = new IncomingBody(exchange, body, { length: declared, max, pace });
-  return options.mode === "stream" ? incoming : await collect(incoming, options.spool);
+  const streams = options.mode === "stream" && !(needsLength && declared === undefined);
+  return streams ? incoming : await collect(incoming, options.spool);
 }
 
 /**

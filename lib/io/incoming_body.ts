@@ -89,7 +89,9 @@ export class IncomingBody implements SizedBody, Sender {
     if (this.#closed) return;
     this.#closed = true;
     this.#options.pace?.forget(this);
-    this.#exchange.lifeline.forget(this.#stop);
+    const { lifeline } = this.#exchange;
+    lifeline.forget(this.#stop);
+    lifeline.ledger.receivedBytes = this.received;
     this.#reader.cancel().catch(() => {});
   }
 
@@ -104,9 +106,9 @@ export class IncomingBody implements SizedBody, Sender {
     this.isWaiting = true;
     try {
       return await this.#reader.read(view);
-    } catch {
+    } catch (error) {
       this.#exchange.lifeline.throwIfCut();
-      throw new ClientGone();
+      throw error instanceof GatewayError ? error : new ClientGone();
     } finally {
       this.isWaiting = false;
     }
