@@ -22,10 +22,11 @@ import {
   treePath,
 } from "../handler.ts";
 import { converse } from "../io/fastcgi_client.ts";
-import type { FcgiPool } from "../io/fastcgi_pool.ts";
 import {
   describeUpstream,
+  type OpenUpstream,
   openUpstream,
+  upstreamFault,
   upstreamFields,
   upstreamPermissions,
 } from "../io/fastcgi_upstream.ts";
@@ -67,6 +68,10 @@ const schema = v.pipe(
   v.check(
     ({ script, root }) => script === undefined || root === undefined,
     "Cannot have both: write either script or root",
+  ),
+  v.check(
+    (options) => upstreamFault(options) === undefined,
+    ({ input }) => upstreamFault(input) ?? "",
   ),
 );
 
@@ -190,13 +195,13 @@ interface Found {
 class FcgiService implements Service {
   readonly timeoutMs: number | undefined;
   readonly #context: Context;
-  readonly #pool: Shared<FcgiPool>;
+  readonly #pool: Shared<OpenUpstream>;
   readonly #scripts: Scripts;
   readonly #role: "responder" | "authorizer";
   /** The plan's constants as name-value pairs, encoded once. */
   readonly #constants: Uint8Array;
 
-  constructor(options: Options, context: Context, pool: Shared<FcgiPool>) {
+  constructor(options: Options, context: Context, pool: Shared<OpenUpstream>) {
     this.timeoutMs = options.timeout;
     this.#context = context;
     this.#pool = pool;

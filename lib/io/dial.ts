@@ -7,9 +7,11 @@ export type Socket = Deno.TcpConn | Deno.UnixConn;
 
 /**
  * Connects.
- * @throws {GatewayError} 502 `connect-refused` or `connect-failed`, 504 `connect-timeout`.
+ * @throws {GatewayError} 502 `connect-refused` or `connect-failed`, 503 `connect-busy` (the backlog of a
+ * Unix socket is full), 504 `connect-timeout`.
  */
 export async function dial(address: Address, timeoutMs: number): Promise<Socket> {
+  if (address.transport === "unix") return await dialUnix(address);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const connecting = connect(address);
   const late = new Promise<never>((_, reject) => {
@@ -34,8 +36,16 @@ export async function dial(address: Address, timeoutMs: number): Promise<Socket>
   }
 }
 
-async function connect(address: Address): Promise<Socket> {
-  if (address.transport === "unix") return await Deno.connect(address);
+/** Connecting to a Unix socket never waits: it succeeds or fails at once. */
+async function dialUnix(address: Extract<Address, { transport: "unix" }>): Promise<Socket> {
+  try {
+    return await Deno.connect(address);
+  } catch (error) {
+    throw connectError(address, error);
+  }
+}
+
+async function connect(address: Extract<Address, { transport: "tcp" }>): Promise<Socket> {
   const socket = await Deno.connect({ hostname: address.hostname, port: address.port });
   socket.setNoDelay(true);
   return socket;
@@ -53,8 +63,23 @@ function connectError(address: Address, error: unknown): GatewayError {
   if (error instanceof Deno.errors.NotFound) {
     return new GatewayError(502, "connect-refused", `Cannot connect to "${where}": no such socket`);
   }
+  if (error instanceof Deno.errors.WouldBlock) {
+    return new GatewayError(
+      503,
+      BUSY,
+      `Cannot connect to "${where}": its backlog is full`,
+      { headers: [["retry-after", "1"]] },
+    );
+  }
   const reason = error instanceof Error ? error.message : String(error);
   return new GatewayError(502, "connect-failed", `Cannot connect to "${where}": ${reason}`);
+}
+
+const BUSY = "connect-busy";
+
+/** Whether a failure to connect says that nobody is there, rather than too many. */
+export function isGone(error: unknown): boolean {
+  return !(error instanceof GatewayError) || error.failure !== BUSY;
 }
 
 /** Writes all bytes. */

@@ -13,10 +13,11 @@ import type { ServiceLog } from "../handler.ts";
 import { HeadReader, type HeadReply, interpretHead } from "../protocol/cgi_response.ts";
 import type { FcgiRole } from "../protocol/fastcgi.ts";
 import type { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
-import type { FcgiConnection } from "./fastcgi_connection.ts";
-import type { FcgiPool } from "./fastcgi_pool.ts";
+import type { FcgiLink } from "./fastcgi_connection.ts";
 import { FcgiReply } from "./fastcgi_reply.ts";
-import { replyOf } from "./reply.ts";
+import { type FcgiSource, IDEMPOTENT } from "./fastcgi_source.ts";
+import { explainedFault, replyOf } from "./reply.ts";
+import { giveBack } from "./taken.ts";
 
 export interface FcgiRequest {
   readonly exchange: Exchange;
@@ -29,21 +30,12 @@ export interface FcgiRequest {
   writeParams(encoder: FcgiEncoder): void;
 }
 
-/** Our only request id: one request at a time on a connection. */
-const REQUEST_ID = 1;
+/** How often one request is sent at most. */
+const MAX_TRIES = 3;
 /** Bodies up to this many bytes travel in the first write. */
 const SHORT_BODY = 65_536;
 /** How long END_REQUEST may follow the end of STDOUT. */
 const END_GRACE_MS = 1000;
-/** Methods that may be sent again when the first try had no effect we know of (RFC 9110 §9.2.2). */
-const IDEMPOTENT: ReadonlySet<string> = new Set([
-  "GET",
-  "HEAD",
-  "PUT",
-  "DELETE",
-  "OPTIONS",
-  "TRACE",
-]);
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -51,16 +43,18 @@ const NOTHING = new Uint8Array(0);
  * @throws {GatewayError} as the pool; 503 `fcgi-overloaded`.
  * @throws {ProtocolError} when the reply breaks FastCGI's or RFC 3875's rules before its head is whole.
  */
-export async function converse(pool: FcgiPool, request: FcgiRequest): Promise<Outcome> {
+export async function converse<Link extends FcgiLink>(
+  source: FcgiSource<Link>,
+  request: FcgiRequest,
+): Promise<Outcome> {
   const { exchange: { lifeline }, body } = request;
   try {
-    const acquired = pool.acquire(lifeline, !isRepeatable(request));
-    let connection = acquired instanceof Promise ? await acquired : acquired;
-    for (;;) {
-      const outcome = await new Conversation(pool, connection, request).open();
+    const acquired = source.acquire(lifeline, !isRepeatable(request));
+    let link = acquired instanceof Promise ? await acquired : acquired;
+    for (let tries = 1;; tries++) {
+      const outcome = await new Conversation(source, link, request, tries === MAX_TRIES).open();
       if (outcome !== undefined) return outcome;
-      // The application had closed the kept connection before it saw the request.
-      connection = await pool.fresh(lifeline);
+      link = await source.fresh(lifeline);
     }
   } catch (error) {
     body?.close();
@@ -73,78 +67,85 @@ function isRepeatable({ exchange, body }: FcgiRequest): boolean {
   return IDEMPOTENT.has(exchange.method) && (body === null || body.bytes !== undefined);
 }
 
-class Conversation implements ByteSource {
-  readonly #pool: FcgiPool;
-  readonly #connection: FcgiConnection;
+class Conversation<Link extends FcgiLink> implements ByteSource {
+  readonly #source: FcgiSource<Link>;
+  readonly #link: Link;
   readonly #request: FcgiRequest;
+  /** The request was sent often enough. */
+  readonly #isLast: boolean;
   readonly #onCut = (reason: Error) => this.#abort(reason);
   readonly #reply: FcgiReply;
+  /** The application may have got something of the request. */
+  #sent = true;
   #fed = true;
   #released = false;
   /** A piece of body that came with the head. */
   #early: Uint8Array<ArrayBuffer> = NOTHING;
+  /** The piece that was given out last. */
+  #taken: Uint8Array<ArrayBuffer> | undefined;
   /** Bytes of body that the head promised and that are still due; undefined: no promise. */
   #due: number | undefined;
 
-  constructor(pool: FcgiPool, connection: FcgiConnection, request: FcgiRequest) {
-    this.#pool = pool;
-    this.#connection = connection;
+  constructor(source: FcgiSource<Link>, link: Link, request: FcgiRequest, isLast: boolean) {
+    this.#source = source;
+    this.#link = link;
     this.#request = request;
-    this.#reply = new FcgiReply(connection, request, REQUEST_ID);
+    this.#isLast = isLast;
+    this.#reply = new FcgiReply(link, request);
   }
 
-  /** Undefined: the connection was stale, and the request may safely go out again on another. */
+  /** Undefined: the connection broke, and the request may safely go out again on another. */
   async open(): Promise<Outcome | undefined> {
     const { lifeline } = this.#request.exchange;
     try {
       lifeline.throwIfCut();
       lifeline.onCut(this.#onCut);
-      const written = await this.#send();
+      await this.#send();
       lifeline.handOver();
-      return written || !this.#isStale() ? await this.#readHead() : this.#giveUp();
+      return await this.#readHead();
     } catch (error) {
       this.#release(false);
       throw lifeline.reason ?? error;
     }
   }
 
-  async #send(): Promise<boolean> {
-    const { encoder } = this.#connection;
+  async #send(): Promise<void> {
+    const { encoder, requestId } = this.#link;
     const { body, role } = this.#request;
-    encoder.beginRequest(REQUEST_ID, role, this.#pool.keepAlive);
-    encoder.beginParams(REQUEST_ID);
+    encoder.beginRequest(requestId, role, this.#source.keepAlive);
+    encoder.beginParams(requestId);
     this.#request.writeParams(encoder);
     encoder.endParams();
     const short = body === null ? NOTHING : body.bytes;
     if (short !== undefined && short.length <= SHORT_BODY) {
-      encoder.stream("stdin", REQUEST_ID, short);
-      encoder.endStream("stdin", REQUEST_ID);
+      encoder.stream("stdin", requestId, short);
+      encoder.endStream("stdin", requestId);
     } else {
       this.#fed = false;
     }
     try {
-      await this.#connection.flush();
+      this.#sent = await this.#link.flush();
     } catch {
-      return false;
+      // The application has a part and is gone: the reply will not come.
+      return;
     }
-    if (!this.#fed && body !== null) this.#feed(body);
-    return true;
+    if (this.#sent && !this.#fed && body !== null) this.#feed(body);
   }
 
   /** Sends the body while the reply is being read. */
   async #feed(body: SizedBody): Promise<void> {
-    const { encoder } = this.#connection;
+    const { encoder, requestId } = this.#link;
     try {
       // What lies in memory is not used up: the request may have to be sent again.
       for (let piece = body.bytes ?? await body.read(); piece !== undefined;) {
         // §6.2: an application may end the request without having read its input.
         if (this.#reply.ended || this.#released) return body.close();
-        encoder.stream("stdin", REQUEST_ID, piece);
-        await this.#connection.flush();
+        encoder.stream("stdin", requestId, piece);
+        if (!await this.#link.flush()) return body.close();
         piece = body.bytes === undefined ? await body.read() : undefined;
       }
-      encoder.endStream("stdin", REQUEST_ID);
-      await this.#connection.flush();
+      encoder.endStream("stdin", requestId);
+      await this.#link.flush();
       this.#fed = true;
     } catch (error) {
       body.close();
@@ -156,14 +157,27 @@ class Conversation implements ByteSource {
 
   async #readHead(): Promise<Outcome | undefined> {
     const reader = new HeadReader(this.#request.maxReplyHead);
+    try {
+      return await this.#takeHead(reader);
+    } catch (error) {
+      throw explainedFault(error, reader.fields, this.#reply.excerpt);
+    }
+  }
+
+  async #takeHead(reader: HeadReader): Promise<Outcome | undefined> {
+    let isFresh = this.#link.served === 0;
     for (;;) {
-      const stdout = await this.#reply.receive();
+      const stdout = this.#sent ? await this.#reply.receive() : undefined;
       if (stdout === undefined) {
-        if (this.#isStale()) return this.#giveUp();
+        if (!this.#reply.heard && this.#link.served === 0) this.#source.broken(this.#link);
+        if (this.#mayRepeat()) return this.#giveUp();
         throw this.#noHead(reader);
       }
+      if (isFresh) this.#source.heard(this.#link);
+      isFresh = false;
       const head = stdout.length === 0 ? undefined : reader.push(stdout);
       if (head !== undefined) return this.#outcome(interpretHead(head.fields), head.rest);
+      if (this.#reply.unshared && !this.#isLast) return this.#unshare();
       if (this.#reply.ended || this.#reply.stdoutEnded) throw this.#noHead(reader);
     }
   }
@@ -191,6 +205,8 @@ class Conversation implements ByteSource {
     if (early.length > 0) return this.#count(early);
     while (!this.#reply.ended && !this.#reply.stdoutEnded) {
       let piece: Uint8Array<ArrayBuffer> | undefined;
+      giveBack(this.#taken);
+      this.#taken = undefined;
       try {
         piece = await this.#reply.receive();
       } catch (error) {
@@ -206,7 +222,8 @@ class Conversation implements ByteSource {
         );
       }
       if (piece.length > 0) {
-        this.#connection.keepBuffer();
+        this.#link.keepBuffer();
+        this.#taken = piece;
         return this.#count(piece);
       }
     }
@@ -227,7 +244,7 @@ class Conversation implements ByteSource {
 
   /** STDOUT has ended but the request has not: lets the application finish, for a while. */
   async #awaitEnd(): Promise<void> {
-    const timer = setTimeout(() => this.#connection.close(), END_GRACE_MS);
+    const timer = setTimeout(() => this.#link.close(), END_GRACE_MS);
     let complete = false;
     try {
       while (!this.#reply.ended && await this.#reply.receive() !== undefined);
@@ -239,45 +256,48 @@ class Conversation implements ByteSource {
     this.#release(complete);
   }
 
-  #isStale(): boolean {
-    const fresh = this.#connection.served === 0;
-    return !fresh && !this.#reply.heard && isRepeatable(this.#request);
+  /** Nothing came back. What was not even sent may always be sent; the rest if it does no harm. */
+  #mayRepeat(): boolean {
+    if (this.#isLast || this.#reply.heard) return false;
+    if (!this.#sent) return true;
+    const { lifeline } = this.#request.exchange;
+    const isPrompt = performance.now() - lifeline.handedOverAt < this.#source.retryWindowMs;
+    return isPrompt && isRepeatable(this.#request);
   }
 
   #giveUp(): undefined {
-    this.#release(false);
+    this.#release(false, true);
     return undefined;
+  }
+
+  /** §5.5: the request was not looked at. It has its own connection the next time. */
+  #unshare(): undefined {
+    const { body } = this.#request;
+    this.#source.unshare?.();
+    if (body === null || body.bytes !== undefined) return this.#giveUp();
+    throw new ProtocolError("fcgi-cant-mpx", `${this.#reply.where} refuses a second request`);
   }
 
   #noHead(reader: HeadReader): Error {
     const fault = reader.end();
     const closed = this.#reply.ended ? "" : ` (${this.#reply.where} closed the connection)`;
-    return new GatewayError(502, fault.failure, fault.message + closed, {
-      cause: fault,
-      ...(this.#reply.excerpt === "" ? {} : { detail: this.#reply.excerpt }),
-    });
+    return new ProtocolError(fault.failure, fault.message + closed);
   }
 
-  /** §5.4, and closing, which means the same on a connection with one request (§3.5). */
   #abort(_reason: Error): void {
-    if (this.#released || this.#connection.closed) return;
-    const { encoder } = this.#connection;
-    encoder.take();
-    encoder.abortRequest(REQUEST_ID);
-    this.#connection.flush().catch(() => {});
-    this.#connection.close();
+    if (!this.#released && !this.#link.closed) this.#link.abort();
   }
 
   /** Gives the connection back, once. It can serve again only if nothing is left over on it. */
-  #release(complete: boolean): void {
+  #release(complete: boolean, repeats = false): void {
     if (this.#released) return;
     this.#released = true;
     this.#request.exchange.lifeline.forget(this.#onCut);
-    this.#request.body?.close();
+    if (!repeats) this.#request.body?.close();
     this.#reply.closeLog();
-    const { decoder } = this.#connection;
+    const { decoder } = this.#link;
     const clean = complete && this.#fed && !this.#reply.spoilt && decoder.drained &&
       decoder.atBorder;
-    this.#pool.release(this.#connection, clean);
+    this.#source.release(this.#link, clean);
   }
 }

@@ -1,5 +1,6 @@
 /**
- * One connection to a FastCGI application, used for one request at a time.
+ * One connection to a FastCGI application, used for one request at a time; fastcgi_channel.ts is how
+ * several share one.
  *
  * Strategy: a read is always under way, also while the connection idles: an application that closes an
  * idle connection is noticed at once, and the reply's first bytes need no further turn. Bytes move by raw
@@ -15,12 +16,42 @@ const READ_SIZE = 65_536;
 /** Bytes that came, or undefined at the end of the connection. */
 export type Arrival = Uint8Array<ArrayBuffer> | undefined;
 
-export class FcgiConnection {
+/** The way to the application and back that one request has: a connection, or a share in one. */
+export interface FcgiLink {
   readonly address: Address;
+  /** The id that the request has on its connection (§3.3). */
+  readonly requestId: number;
+  /** Other requests may be under way on the same connection. */
+  readonly isShared: boolean;
+  readonly decoder: FcgiDecoder;
+  readonly encoder: FcgiEncoder;
+  /** Requests that the connection has had before; 0 tells that it may not have been accepted yet. */
+  readonly served: number;
+  readonly closed: boolean;
+  /**
+   * Writes what the encoder holds; says whether the application may have got any of it. Rejects when the
+   * peer is gone behind a part.
+   */
+  flush(): Promise<boolean>;
+  /** The next bytes. They are valid until the next call; {@link keepBuffer} makes them last. */
+  receive(): Promise<Arrival>;
+  /** Hands the buffer of the last arrival over to the caller; the next read gets a fresh one. */
+  keepBuffer(): void;
+  /** Tells the application that nobody wants the reply any more (§5.4), and closes. */
+  abort(): void;
+  close(): void;
+}
+
+export class FcgiConnection implements FcgiLink {
+  readonly address: Address;
+  readonly requestId = 1;
+  readonly isShared = false;
   readonly decoder = new FcgiDecoder();
   readonly encoder = new FcgiEncoder();
   /** Requests answered so far; 0 also tells that the application has not accepted it for certain. */
   served = 0;
+  /** By `performance.now()`. */
+  readonly openedAt = performance.now();
   /** Called when the application closes the connection while it idles. */
   onIdleClose: (() => void) | undefined;
 
@@ -51,14 +82,23 @@ export class FcgiConnection {
     this.#startReading().then(notice, notice);
   }
 
-  /** Writes what the encoder holds, and perhaps more behind it. Rejects when the peer is gone. */
-  async flush(): Promise<void> {
-    const bytes = this.encoder.take();
-    const written = await this.#socket.write(bytes);
-    if (written < bytes.length) await writeAll(this.#socket, bytes.subarray(written));
+  flush(): Promise<boolean> {
+    return this.send(this.encoder.take());
   }
 
-  /** The next bytes. They are valid until the next call; {@link keepBuffer} makes them last. */
+  /** {@link flush}, of bytes as they are. */
+  async send(bytes: Uint8Array): Promise<boolean> {
+    let written: number;
+    try {
+      written = await this.#socket.write(bytes);
+    } catch {
+      // A write fails as a whole: had the peer been able to take a part, it would have said so.
+      return false;
+    }
+    if (written < bytes.length) await writeAll(this.#socket, bytes.subarray(written));
+    return true;
+  }
+
   async receive(): Promise<Arrival> {
     try {
       const count = await this.#startReading();
@@ -72,9 +112,16 @@ export class FcgiConnection {
     }
   }
 
-  /** Hands the buffer of the last arrival over to the caller; the next read gets a fresh one. */
   keepBuffer(): void {
     this.#buffer = new Uint8Array(READ_SIZE);
+  }
+
+  /** On a connection with one request closing means the same (§3.5), also to who reads no records. */
+  abort(): void {
+    this.encoder.take();
+    this.encoder.abortRequest(this.requestId);
+    this.flush().catch(() => {});
+    this.close();
   }
 
   close(): void {

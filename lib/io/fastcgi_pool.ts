@@ -1,72 +1,78 @@
 /**
  * Connections to the endpoints of one FastCGI upstream: how many, kept how long, and who waits.
  *
- * A kept connection holds a worker of the application (php-fpm's children serve one connection at a
- * time), so it must not starve others: connections rest briefly, and are given back at once while a
- * fresh connection of ours is still waiting to be accepted, which is how a full application looks.
+ * A kept connection must not starve others, be they requests of ours or another server's: it rests
+ * briefly, is given up for a fresh one that waits to be accepted (fastcgi_site.ts), and is replaced after
+ * a second of use, so that under steady load too everybody who waits at the application has a turn.
  */
 import { GatewayError } from "../errors.ts";
-import type { Address } from "../fields.ts";
 import type { Lifeline } from "../lifeline.ts";
-import { dial } from "./dial.ts";
+import { closeQuietly, dial, isGone } from "./dial.ts";
+import type { Endpoint, EndpointSink } from "./endpoint.ts";
 import { FcgiConnection } from "./fastcgi_connection.ts";
+import { Site } from "./fastcgi_site.ts";
+import { Sites, type SitesOptions } from "./fastcgi_sites.ts";
 import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
-/** One place that connections go to. */
-export interface Endpoint {
-  readonly address: Address;
-  /** Connections at once. */
-  readonly max: number;
-}
-
-export interface PoolOptions extends WaitingOptions {
+export interface PoolOptions extends WaitingOptions, SitesOptions {
   readonly keepAlive: boolean;
   readonly connectTimeoutMs: number;
-  /** How long a connection rests before it is closed. */
-  readonly idleMs: number;
-  /** Connections that rest, all endpoints together. */
-  readonly maxIdle: number;
-  /** How long an endpoint may be gone before requests fail: a supervised program is back soon. */
-  readonly patienceMs: number;
+  /** After how many requests a connection is not kept any more. */
+  readonly maxRequests: number;
+  /** How long an application may be gone before requests fail: one that is restarted is back soon. */
+  readonly retryWindowMs: number;
+  /** Called when a request finds no endpoint with room, before it waits. */
+  readonly onFull?: (() => void) | undefined;
 }
 
-/** A fresh connection older than this that has not answered yet suggests a full application. */
-const UNACCEPTED_MS = 5;
 /** Between two tries to reach a program that is being started again. */
 const RETRY_MS = 20;
 
-interface Site extends Endpoint {
-  open: number;
-  /** Since when nobody answers there, by `performance.now()`; 0: somebody does. */
-  downSince: number;
-}
-
-interface Resting {
-  readonly connection: FcgiConnection;
-  readonly since: number;
-}
-
-export class FcgiPool implements AsyncDisposable {
+export class FcgiPool implements AsyncDisposable, EndpointSink {
   readonly #options: PoolOptions;
-  #sites: Site[];
-  readonly #resting: Resting[] = [];
-  readonly #busy = new Set<FcgiConnection>();
-  readonly #siteOf = new WeakMap<FcgiConnection, Site>();
-  /** Fresh connections whose first answer is still out, with the time of their request. */
-  readonly #unproven = new Map<FcgiConnection, number>();
+  readonly #sites: Sites;
+  readonly #busy = new Map<FcgiConnection, Site>();
   readonly #line: WaitingLine<FcgiConnection>;
-  #reaper: ReturnType<typeof setInterval> | undefined;
-  #yielding: ReturnType<typeof setTimeout> | undefined;
+  #warming = 0;
   #closed = false;
 
   constructor(endpoints: readonly Endpoint[], options: PoolOptions) {
-    this.#sites = endpoints.map((endpoint) => ({ ...endpoint, open: 0, downSince: 0 }));
     this.#options = options;
     this.#line = new WaitingLine(options);
+    this.#sites = new Sites(options, {
+      onRoom: () => this.#callWaiting(),
+      onCold: () => this.#warm(),
+    });
+    for (const endpoint of endpoints) this.#sites.add(new Site(endpoint));
+    this.#warm();
   }
 
   get keepAlive(): boolean {
     return this.#options.keepAlive;
+  }
+
+  get retryWindowMs(): number {
+    return this.#options.retryWindowMs;
+  }
+
+  get waiting(): number {
+    return this.#line.length;
+  }
+
+  add(endpoint: Endpoint): void {
+    this.#sites.add(new Site(endpoint));
+    this.#callWaiting();
+  }
+
+  remove(endpoint: Endpoint): Promise<void> {
+    const site = this.#sites.members.find((site) => site.endpoint === endpoint);
+    if (site === undefined) return Promise.resolve();
+    this.#sites.remove(site);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    site.onEmpty = resolve;
+    this.#sites.retireResting(site);
+    if (site.open === 0) resolve();
+    return promise;
   }
 
   /**
@@ -77,182 +83,193 @@ export class FcgiPool implements AsyncDisposable {
    */
   acquire(lifeline: Lifeline, once = false): FcgiConnection | Promise<FcgiConnection> {
     lifeline.throwIfCut();
-    if (once && this.#resting.length > 0) return nextTurn().then(() => this.acquire(lifeline));
-    return this.#rested() ?? this.fresh(lifeline);
+    if (once && this.#sites.resting > 0) return nextTurn().then(() => this.acquire(lifeline));
+    const site = this.#sites.pick();
+    return (site && this.#wake(site)) ?? this.#connect(lifeline, site);
   }
 
-  /** A fresh connection, for a request that found its kept one stale. */
+  /** A fresh connection, for a request that found its own broken. */
   fresh(lifeline: Lifeline): Promise<FcgiConnection> {
-    const site = this.#roomiest();
-    return site === undefined ? this.#line.wait(lifeline) : this.#openFor(lifeline, site);
+    return this.#connect(lifeline, this.#sites.pick());
+  }
+
+  /** The application answers on a connection that was fresh. */
+  heard(connection: FcgiConnection): void {
+    const site = this.#busy.get(connection);
+    if (site === undefined) return;
+    site.settle(connection);
+    this.#sites.succeeded(site);
+  }
+
+  /** The application closed a fresh connection without an answer. */
+  broken(connection: FcgiConnection): void {
+    const site = this.#busy.get(connection);
+    if (site !== undefined) this.#sites.failed(site, "it closed a connection without an answer");
   }
 
   /** Gives a connection back after its request. `reusable`: both sides are at a record border. */
   release(connection: FcgiConnection, reusable: boolean): void {
+    const site = this.#busy.get(connection);
+    if (site === undefined) return;
     this.#busy.delete(connection);
-    this.#unproven.delete(connection);
+    site.settle(connection);
     connection.served++;
-    const keep = reusable && this.#options.keepAlive && !this.#closed && !connection.closed;
-    if (!keep || this.#someoneUnaccepted()) return this.#retire(connection);
+    site.busy--;
+    site.endpoint.usage?.end();
+    const now = performance.now();
+    if (!reusable || !this.#isKept(connection, site, now)) {
+      return this.#sites.retire(connection, site);
+    }
     const waiter = this.#line.next();
     if (waiter !== undefined) {
-      this.#busy.add(connection);
+      this.#occupy(connection, site);
       return waiter.resolve(connection);
     }
-    if (this.#resting.length >= this.#options.maxIdle) return this.#retire(connection);
-    connection.rest();
-    this.#resting.push({ connection, since: performance.now() });
-    this.#reaper ??= setInterval(() => this.#reap(), Math.max(100, this.#options.idleMs / 4));
-    this.#yieldSoon();
+    this.#sites.rest(connection, site, now);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#reaper);
-    clearTimeout(this.#yielding);
-    for (const { connection } of this.#resting.splice(0)) this.#retire(connection);
-    for (const connection of this.#busy) connection.close();
+    this.#sites.close();
+    for (const connection of this.#busy.keys()) connection.close();
     for (let waiter = this.#line.next(); waiter !== undefined; waiter = this.#line.next()) {
       waiter.reject(new GatewayError(503, "shutting-down", "The server stops"));
     }
     await Promise.resolve();
   }
 
-  #rested(): FcgiConnection | undefined {
-    const resting = this.#resting.pop();
-    if (resting === undefined) return undefined;
-    resting.connection.occupy();
-    this.#busy.add(resting.connection);
-    return resting.connection;
+  #isKept(connection: FcgiConnection, site: Site, now: number): boolean {
+    const { keepAlive, maxAgeMs, maxRequests } = this.#options;
+    if (!keepAlive || this.#closed || connection.closed || site.onEmpty !== undefined) return false;
+    if (now - connection.openedAt >= maxAgeMs || connection.served >= maxRequests) return false;
+    return !site.shouldYield(now);
   }
 
-  /** The endpoint with room that has the fewest connections; one that is gone only for want of others. */
-  #roomiest(): Site | undefined {
-    let best: Site | undefined;
-    for (const site of this.#sites) {
-      if (site.open < site.max && (best === undefined || load(site) < load(best))) best = site;
-    }
-    return best;
+  #wake(site: Site): FcgiConnection | undefined {
+    const connection = this.#sites.wake(site);
+    if (connection !== undefined) this.#occupy(connection, site);
+    return connection;
+  }
+
+  /** The connection has a request. */
+  #occupy(connection: FcgiConnection, site: Site): void {
+    this.#busy.set(connection, site);
+    site.busy++;
+    site.endpoint.usage?.begin();
+  }
+
+  #connect(lifeline: Lifeline, site: Site | undefined): Promise<FcgiConnection> {
+    if (site !== undefined) return this.#connectFor(lifeline, site);
+    const waiting = this.#line.wait(lifeline);
+    this.#options.onFull?.();
+    return waiting;
   }
 
   /** Opens a connection for a request; if that ends first, the connection is there for the next. */
-  #openFor(lifeline: Lifeline, site: Site): Promise<FcgiConnection> {
+  #connectFor(lifeline: Lifeline, site: Site): Promise<FcgiConnection> {
     const { promise, resolve, reject } = Promise.withResolvers<FcgiConnection>();
     let left = false;
     const leave = (reason: Error) => {
       left = true;
       reject(reason);
     };
+    const since = performance.now();
     lifeline.onCut(leave);
-    this.#open(site).finally(() => lifeline.forget(leave)).then(
-      (connection) => left ? this.release(connection, true) : resolve(connection),
-      reject,
-    );
+    this.#open(site).finally(() => lifeline.forget(leave)).then((connection) => {
+      if (left) return this.release(connection, true);
+      const { ledger } = lifeline;
+      ledger.connectMs = (ledger.connectMs ?? 0) + performance.now() - since;
+      resolve(connection);
+    }, reject);
     return promise;
   }
 
-  /** Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve. */
+  /**
+   * Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve.
+   * While all have just gone, it waits a while for one to come back.
+   */
   async #open(site: Site): Promise<FcgiConnection> {
     const tried = new Set<Site>();
-    site.open++;
+    const began = performance.now();
+    this.#claim(site);
     for (;;) {
       tried.add(site);
       try {
         return await this.#dial(site);
       } catch (error) {
-        const other = this.#sites.find((other) => !tried.has(other) && other.open < other.max);
-        if (other !== undefined) {
-          other.open++;
-          this.#leave(site);
-          site = other;
-          continue;
-        }
-        if (this.#closed || performance.now() - site.downSince >= this.#options.patienceMs) {
-          this.#leave(site);
-          throw error;
-        }
-        // The place is kept meanwhile, so that one request alone looks for each program.
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-        tried.clear();
-        const rested = this.#rested();
-        if (rested === undefined) continue;
-        this.#leave(site);
-        return rested;
+        if (isGone(error)) this.#sites.failed(site, messageOf(error));
+        const next = await this.#next(site, tried, began);
+        if (next === site) continue;
+        const other = next && (this.#wake(next) ?? this.#claim(next));
+        site.busy--;
+        this.#sites.leave(site);
+        if (next === undefined) throw error;
+        if (other instanceof FcgiConnection) return other;
+        site = next;
       }
     }
   }
 
+  /** Whom to try after `site` failed; undefined: it is in vain. */
+  async #next(site: Site, tried: Set<Site>, began: number): Promise<Site | undefined> {
+    if (this.#closed) return undefined;
+    const another = this.#sites.pick(tried);
+    if (another !== undefined) return another;
+    const goneSince = this.#sites.failingSince(site) ?? began;
+    if (performance.now() - goneSince >= this.#options.retryWindowMs) return undefined;
+    // The place is kept meanwhile, so that one request alone looks for each program.
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    tried.clear();
+    return this.#sites.pick() ?? site;
+  }
+
+  #claim(site: Site): void {
+    this.#sites.claim(site);
+    site.busy++;
+  }
+
   async #dial(site: Site): Promise<FcgiConnection> {
-    try {
-      const socket = await dial(site.address, this.#options.connectTimeoutMs);
-      site.downSince = 0;
-      const connection = new FcgiConnection(socket, site.address);
-      this.#adopt(connection, site);
-      return connection;
-    } catch (error) {
-      site.downSince ||= performance.now();
-      throw error;
+    const { address } = site.endpoint;
+    const socket = await dial(address, this.#options.connectTimeoutMs);
+    if (this.#closed) {
+      closeQuietly(socket);
+      throw new GatewayError(503, "shutting-down", "The server stops");
+    }
+    const connection = new FcgiConnection(socket, address);
+    connection.onIdleClose = () => this.#sites.lose(connection, site);
+    site.busy--;
+    this.#occupy(connection, site);
+    site.expect(connection, connection.openedAt);
+    return connection;
+  }
+
+  /** Opens connections for those who wait, as far as there is room. */
+  #callWaiting(): void {
+    while (!this.#closed && this.#line.length > 0) {
+      const site = this.#sites.pick();
+      const waiter = site && this.#line.next();
+      if (site === undefined || waiter === undefined) return;
+      const rested = this.#wake(site);
+      if (rested !== undefined) waiter.resolve(rested);
+      else this.#connectFor(waiter.lifeline, site).then(waiter.resolve, waiter.reject);
     }
   }
 
-  #adopt(connection: FcgiConnection, site: Site): void {
-    this.#siteOf.set(connection, site);
-    this.#busy.add(connection);
-    this.#unproven.set(connection, performance.now());
-    connection.onIdleClose = () => {
-      const index = this.#resting.findIndex((resting) => resting.connection === connection);
-      if (index >= 0) this.#resting.splice(index, 1);
-      this.#leave(site);
-    };
-  }
-
-  #someoneUnaccepted(): boolean {
-    if (this.#unproven.size === 0) return false;
-    const now = performance.now();
-    for (const since of this.#unproven.values()) if (now - since > UNACCEPTED_MS) return true;
-    return false;
-  }
-
-  /** Connections at rest may hold the very workers that a fresh one waits for. */
-  #yieldSoon(): void {
-    if (this.#unproven.size === 0 || this.#resting.length === 0) return;
-    this.#yielding ??= setTimeout(() => {
-      this.#yielding = undefined;
-      if (!this.#someoneUnaccepted()) return this.#yieldSoon();
-      for (const { connection } of this.#resting.splice(0)) this.#retire(connection);
-    }, UNACCEPTED_MS);
-  }
-
-  #retire(connection: FcgiConnection): void {
-    connection.close();
-    const site = this.#siteOf.get(connection);
-    if (site !== undefined) this.#leave(site);
-  }
-
-  /** A connection to `site` is no more: whoever waits may open another. */
-  #leave(site: Site): void {
-    site.open--;
-    const waiter = this.#closed ? undefined : this.#line.next();
-    if (waiter === undefined) return;
-    this.#openFor(waiter.lifeline, site).then(waiter.resolve, waiter.reject);
-  }
-
-  #reap(): void {
-    const before = performance.now() - this.#options.idleMs;
-    // The longest at rest come first.
-    while (this.#resting[0] !== undefined && this.#resting[0].since < before) {
-      const [resting] = this.#resting.splice(0, 1);
-      if (resting !== undefined) this.#retire(resting.connection);
-    }
-    if (this.#resting.length === 0) {
-      clearInterval(this.#reaper);
-      this.#reaper = undefined;
+  /** Has as many connections at rest as are wanted, unless somebody waits for the application. */
+  #warm(): void {
+    if (this.#closed || this.#sites.isContended) return;
+    while (this.#sites.resting + this.#warming < this.#options.minIdle) {
+      const site = this.#sites.pick();
+      if (site === undefined || !site.canOpen) return;
+      this.#warming++;
+      this.#open(site).then((connection) => this.release(connection, true), () => {})
+        .finally(() => this.#warming--);
     }
   }
 }
 
-function load({ open, downSince }: Site): number {
-  return downSince === 0 ? open : Infinity;
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function nextTurn(): Promise<void> {

@@ -9,7 +9,7 @@ import type { Exchange } from "../exchange.ts";
 import { formatAddress } from "../fields.ts";
 import type { ServiceLog } from "../handler.ts";
 import type { FcgiRecord, FcgiRole } from "../protocol/fastcgi.ts";
-import type { FcgiConnection } from "./fastcgi_connection.ts";
+import type { FcgiLink } from "./fastcgi_connection.ts";
 import { ProgramLog } from "./program_log.ts";
 
 /** What the receiving half needs of a request. */
@@ -28,15 +28,15 @@ export class FcgiReply {
   ended = false;
   /** Something came behind the end: whose, nobody knows. */
   spoilt = false;
-  readonly #connection: FcgiConnection;
+  /** END_REQUEST said that the connection cannot be shared (§5.5), which this request does. */
+  unshared = false;
+  readonly #link: FcgiLink;
   readonly #request: Awaited;
-  readonly #id: number;
   #stderr: ProgramLog | undefined;
 
-  constructor(connection: FcgiConnection, request: Awaited, id: number) {
-    this.#connection = connection;
+  constructor(link: FcgiLink, request: Awaited) {
+    this.#link = link;
     this.#request = request;
-    this.#id = id;
   }
 
   /** The first lines that came on STDERR. */
@@ -46,7 +46,7 @@ export class FcgiReply {
 
   /** The upstream's address, for messages. */
   get where(): string {
-    return formatAddress(this.#connection.address);
+    return formatAddress(this.#link.address);
   }
 
   closeLog(): void {
@@ -58,11 +58,11 @@ export class FcgiReply {
    * undefined at the connection's end.
    */
   async receive(): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const arrival = await this.#connection.receive();
+    const arrival = await this.#link.receive();
     this.#request.exchange.lifeline.throwIfCut();
     if (arrival === undefined) return undefined;
     this.heard = true;
-    const { decoder } = this.#connection;
+    const { decoder } = this.#link;
     decoder.push(arrival);
     let start = 0;
     let end = 0;
@@ -83,7 +83,7 @@ export class FcgiReply {
       this.spoilt = true;
       return undefined;
     }
-    if ("id" in record && record.id !== this.#id) {
+    if ("id" in record && record.id !== this.#link.requestId) {
       this.#notice(`${this.where} sent a ${record.type} record for request ${record.id}: skipped`);
       return undefined;
     }
@@ -123,6 +123,8 @@ export class FcgiReply {
           headers: [["retry-after", "1"]],
         });
       case "cant-mpx-conn":
+        this.unshared = this.#link.isShared;
+        if (this.unshared) return;
         throw new ProtocolError("fcgi-cant-mpx", `${this.where} refuses a second request`);
       case "unknown-role":
         throw new ProtocolError(

@@ -1,272 +1,223 @@
 /**
- * Starts an upstream's programs with the server and keeps them running: each listens on a socket of its
- * own in the run folder, is ready before requests are routed to it, is started again when it exits, and
- * stops with the server.
+ * Keeps an upstream's programs: as many as are wanted, each on a socket of its own in the run folder and
+ * ready before requests are routed to it; more of them while requests wait, fewer when some idle; fresh
+ * ones in place of those that have served their number.
  *
- * Why one socket each: a connection then belongs to one known process, so the pool can be exact and a
- * dying process takes down only its own requests.
+ * Why one socket each, also for programs that inherit it: a connection then belongs to one known process,
+ * so the pool can be exact, a dying process takes down only its own requests, and one can be taken out of
+ * service without losing a request in its backlog.
  */
-import type { ServiceLog } from "../handler.ts";
-import { ProgramLog } from "./program_log.ts";
-import { closeQuietly } from "./dial.ts";
+import type { EndpointSink, EndpointSource } from "./endpoint.ts";
+import { type WorkerOptions, WorkerProcess } from "./worker_process.ts";
 
-export interface ProcessOptions {
-  /** Program and arguments; `{socket}` stands for the path of the process's socket. */
-  readonly command: readonly string[];
-  readonly processes: number;
-  readonly env: Readonly<Record<string, string>>;
-  readonly cwd: string;
+export interface ProcessOptions extends WorkerOptions {
+  /** Processes that always run; one runs at opening in any case, to see that it can. */
+  readonly min: number;
+  readonly max: number;
+  /** How long one above `min` may idle. */
+  readonly idleTimeoutMs: number;
+  /** A process is replaced after so many requests. */
+  readonly maxRequests?: number | undefined;
   /** Folder for the sockets, claimed for this gateway alone (run_dir.ts). */
   readonly runDir: string;
   /** Starts the names of the sockets; unique for the command among all in the run folder. */
   readonly prefix: string;
-  readonly startTimeoutMs: number;
-  /** Between SIGTERM and SIGKILL. */
-  readonly graceMs: number;
-  readonly log: ServiceLog;
 }
 
-const SOCKET = "{socket}";
-const POLL_MS = 10;
-const FIRST_BACKOFF_MS = 100;
-/** How long our own stop may lag behind a signal to the whole process group. */
-const STOP_LAG_MS = 50;
-const MAX_BACKOFF_MS = 30_000;
-/** A process that lived this long did not fail at starting. */
-const STEADY_MS = 10_000;
-/** How long the output of an exited process is still read. */
-const LAST_WORDS_MS = 500;
+/** The replacement of a process is started when it has served this part of its number. */
+const AHEAD = 0.9;
+/** A queue that is gone by then needs no further process. */
+const GROW_PATIENCE_MS = 10;
+const MAX_LOOK_MS = 1000;
 
-/** The path of a manager's nth socket. Its name is part of the permissions, so it must be foreseeable. */
-export function socketPath(runDir: string, prefix: string, index: number): string {
-  return `${runDir}/${prefix}-${index}.sock`;
+/**
+ * The paths of a manager's sockets. They are part of the permissions, so they must be foreseeable: one
+ * for each process and, where processes are replaced, one for the next that takes over.
+ */
+export function socketPaths(
+  runDir: string,
+  prefix: string,
+  { max, maxRequests }: { readonly max: number; readonly maxRequests?: number | undefined },
+): string[] {
+  const length = max + (maxRequests === undefined ? 0 : 1);
+  return Array.from({ length }, (_, index) => `${runDir}/${prefix}-${index}.sock`);
 }
 
-export class ProcessManager implements AsyncDisposable {
-  readonly #workers: Worker[];
+export class ProcessManager implements EndpointSource {
+  readonly #options: ProcessOptions;
+  /** Sockets that no process has. */
+  readonly #paths: string[];
+  /** In service, or starting for it. */
+  readonly #workers = new Set<WorkerProcess>();
+  /** Out of service, but with requests still. */
+  readonly #leaving = new Set<WorkerProcess>();
+  /** Started ahead, to take over from the next that has served its number. */
+  #spare: WorkerProcess | undefined;
+  #wanted: number;
+  #sink: EndpointSink | undefined;
+  #growing = false;
+  #looking: ReturnType<typeof setInterval> | undefined;
+  #patience: (() => void) | undefined;
+  #closed = false;
 
   private constructor(options: ProcessOptions) {
-    this.#workers = Array.from({ length: options.processes }, (_, i) => new Worker(options, i));
+    this.#options = options;
+    this.#paths = socketPaths(options.runDir, options.prefix, options);
+    this.#wanted = Math.max(1, options.min);
   }
 
-  /** Starts all processes and waits until each accepts connections. */
+  /** Starts the least number of processes and waits until each is ready. */
   static async start(options: ProcessOptions): Promise<ProcessManager> {
     const manager = new ProcessManager(options);
+    manager.#fill();
     try {
-      await Promise.all(manager.#workers.map((worker) => worker.start()));
+      await Promise.all(Array.from(manager.#workers, (worker) => worker.started));
     } catch (error) {
       await manager[Symbol.asyncDispose]();
       throw error;
     }
+    manager.#lookForIdle();
     return manager;
   }
 
+  /** Where the processes in service listen. */
   get sockets(): readonly string[] {
-    return this.#workers.map((worker) => worker.socket);
+    return Array.from(this.#workers, (worker) => worker.socket);
+  }
+
+  attach(sink: EndpointSink): void {
+    this.#sink = sink;
+    for (const worker of this.#workers) sink.add(worker.endpoint);
+  }
+
+  grow(): void {
+    if (this.#growing || this.#closed || this.#wanted >= this.#options.max) return;
+    this.#growing = true;
+    this.#grow().finally(() => this.#growing = false);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.stop()));
-  }
-}
-
-/** One supervised process slot. */
-class Worker {
-  readonly socket: string;
-  readonly #options: ProcessOptions;
-  #child: Deno.ChildProcess | undefined;
-  #starting: Promise<void> = Promise.resolve();
-  #life: Promise<void> = Promise.resolve();
-  #stopping = false;
-  #wake: (() => void) | undefined;
-
-  constructor(options: ProcessOptions, index: number) {
-    this.#options = options;
-    this.socket = socketPath(options.runDir, options.prefix, index);
+    this.#closed = true;
+    clearInterval(this.#looking);
+    this.#patience?.();
+    const spare = this.#spare === undefined ? [] : [this.#spare];
+    const all = [...this.#workers, ...this.#leaving, ...spare];
+    await Promise.all(all.map((worker) => worker.stop()));
   }
 
-  /** Resolves once the process accepts connections; rejects if it exits or takes too long. */
-  start(): Promise<void> {
-    return this.#starting = this.#start();
-  }
-
-  async #start(): Promise<void> {
-    await this.#clearPlace();
-    const started = this.#spawn();
-    try {
-      await this.#ready(started);
-    } catch (error) {
-      this.#stopping = true;
-      await this.#terminate(started.child);
-      await this.#end(started);
-      throw error;
-    }
-    this.#life = this.#supervise(started);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    this.#wake?.();
-    if (this.#child !== undefined) await this.#terminate(this.#child);
-    await this.#starting.catch(() => {});
-    await this.#life;
-    await this.#clearPlace();
-  }
-
-  /** A socket outlives who listened on it and is in the next one's way; the run folder is ours alone. */
-  async #clearPlace(): Promise<void> {
-    await Deno.remove(this.socket).catch(() => {});
-  }
-
-  #spawn(): Started {
-    const [program = "", ...args] = this.#options.command.map((word) =>
-      word.replaceAll(SOCKET, this.socket)
-    );
-    const child = new Deno.Command(program, {
-      args,
-      clearEnv: true,
-      env: { ...this.#options.env },
-      cwd: this.#options.cwd,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#child = child;
-    const output = new ProgramLog(this.#options.log, `pid ${child.pid}`);
-    const readers = [child.stdout.getReader(), child.stderr.getReader()];
-    const drained = Promise.all(readers.map((reader) => drain(reader, output)));
-    const stopOutput = () => readers.forEach((reader) => reader.cancel().catch(() => {}));
-    return { child, output, drained, stopOutput, at: performance.now() };
-  }
-
-  async #ready(started: Started): Promise<void> {
-    let exited: Deno.CommandStatus | undefined;
-    started.child.status.then((status) => exited = status);
-    const deadline = performance.now() + this.#options.startTimeoutMs;
-    while (!await accepts(this.socket)) {
-      if (exited !== undefined) {
-        await this.#end(started);
-        const said = started.output.excerpt.trim();
-        throw new Error(
-          `${this.#name} ${exitText(exited)} before it was ready${said && `: ${said}`}`,
-        );
-      }
-      if (performance.now() > deadline) {
-        throw new Error(
-          `${this.#name} did not listen on ${this.socket} within ${this.#options.startTimeoutMs} ms`,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  /** Twice as many each time, until nobody waits: a burst of short requests starts few. */
+  async #grow(): Promise<void> {
+    if (this.#workers.size > 0) await this.#wait(GROW_PATIENCE_MS);
+    for (let batch = 1;; batch *= 2) {
+      const waiting = this.#sink?.waiting ?? 0;
+      const room = this.#options.max - this.#wanted;
+      // More of what does not come up would not help.
+      const allReady = Array.from(this.#workers).every((worker) => worker.ready);
+      if (this.#closed || waiting === 0 || room <= 0 || !allReady) return;
+      this.#wanted += Math.min(batch, waiting, room);
+      await Promise.allSettled(this.#fill().map((worker) => worker.started));
     }
   }
 
-  /** Starts the process again whenever it exits, later and later while it does not last. */
-  async #supervise(first: Started): Promise<void> {
-    let backoff = FIRST_BACKOFF_MS;
-    for (let current: Started | undefined = first;;) {
-      if (current !== undefined) {
-        const status = await this.#end(current);
-        if (this.#stopping) return;
-        // Code 0 is a program that ends as it means to, such as one that serves a set number of requests.
-        if (status.success || performance.now() - current.at > STEADY_MS) {
-          backoff = FIRST_BACKOFF_MS;
-        }
-        // A terminal's Ctrl-C reaches the programs before our own stop does: that is no failure.
-        await this.#sleep(STOP_LAG_MS);
-        if (this.#stopping) return;
-        this.#options.log.notice(
-          `${this.#name} (pid ${current.child.pid}) ${exitText(status)}: ` +
-            `starting it again in ${backoff} ms`,
-        );
-      }
-      await this.#sleep(backoff);
-      backoff = Math.min(backoff * 2, MAX_BACKOFF_MS);
-      await this.#clearPlace();
-      if (this.#stopping) return;
-      try {
-        current = this.#spawn();
-      } catch (error) {
-        current = undefined;
-        this.#options.log.notice(`Cannot start ${this.#name}: ${messageOf(error)}`);
-      }
+  /** Brings processes into service until there are as many as are wanted; gives those that it started. */
+  #fill(): WorkerProcess[] {
+    const begun: WorkerProcess[] = [];
+    while (!this.#closed && this.#workers.size < this.#wanted) {
+      const worker = this.#spare ?? this.#begin();
+      if (worker === undefined) break;
+      this.#spare = undefined;
+      this.#workers.add(worker);
+      this.#enlist(worker);
+      begun.push(worker);
     }
+    return begun;
   }
 
-  async #end(started: Started): Promise<Deno.CommandStatus> {
-    const status = await started.child.status;
-    // A grandchild may hold the pipes open for ever: what it says is no longer this process's.
-    const stop = setTimeout(started.stopOutput, LAST_WORDS_MS);
-    await started.drained;
-    clearTimeout(stop);
-    started.output.end();
-    return status;
-  }
-
-  async #terminate(child: Deno.ChildProcess): Promise<void> {
-    signal(child, "SIGTERM");
-    const timer = setTimeout(() => signal(child, "SIGKILL"), this.#options.graceMs);
-    await child.status;
-    clearTimeout(timer);
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      timer = setTimeout(resolve, ms);
+  /** Starts a process, if a socket is free for it. */
+  #begin(): WorkerProcess | undefined {
+    const path = this.#paths.shift();
+    if (path === undefined) return undefined;
+    const worker: WorkerProcess = new WorkerProcess(this.#options, path, {
+      begin: () => this.#requestBegins(worker),
+      end: () => this.#requestEnds(worker),
     });
+    worker.start().catch(() => {});
+    return worker;
+  }
+
+  /** Has requests routed to a process once it is ready, or is known to be in trouble: they may wait. */
+  #enlist(worker: WorkerProcess): void {
+    const add = () => {
+      if (!this.#closed && this.#workers.has(worker)) this.#sink?.add(worker.endpoint);
+    };
+    if (worker.ready) return add();
+    worker.started.then(add, add);
+  }
+
+  #requestBegins(worker: WorkerProcess): void {
+    worker.busy++;
+    worker.served++;
+    const { maxRequests } = this.#options;
+    if (maxRequests === undefined || !this.#workers.has(worker)) return;
+    if (worker.served >= maxRequests) this.#dismiss(worker);
+    else if (this.#isNearItsEnd(worker) && !this.#closed) this.#spare ??= this.#begin();
+  }
+
+  #isNearItsEnd({ served }: WorkerProcess): boolean {
+    return served >= (this.#options.maxRequests ?? Infinity) * AHEAD;
+  }
+
+  #requestEnds(worker: WorkerProcess): void {
+    worker.busy--;
+    worker.idleSince = performance.now();
+  }
+
+  /** Takes a process out of service, lets it finish, and ends it; another takes its place if wanted. */
+  async #dismiss(worker: WorkerProcess): Promise<void> {
+    this.#workers.delete(worker);
+    this.#leaving.add(worker);
+    const left = this.#sink?.remove(worker.endpoint);
+    this.#fill();
+    await left;
+    await worker.stop();
+    this.#leaving.delete(worker);
+    this.#paths.push(worker.socket);
+    this.#fill();
+  }
+
+  #lookForIdle(): void {
+    const { min, max, idleTimeoutMs } = this.#options;
+    if (min === max) return;
+    const every = Math.min(Math.max(idleTimeoutMs / 4, 10), MAX_LOOK_MS);
+    this.#looking = setInterval(() => this.#shrink(), every);
+  }
+
+  #shrink(): void {
+    if (this.#growing || this.#sink === undefined || this.#sink.waiting > 0) return;
+    this.#dropNeedlessSpare();
+    const before = performance.now() - this.#options.idleTimeoutMs;
+    for (const worker of [...this.#workers].reverse()) {
+      if (this.#wanted <= this.#options.min) return;
+      if (worker.busy > 0 || worker.idleSince > before) continue;
+      this.#wanted--;
+      this.#dismiss(worker);
+    }
+  }
+
+  /** Who it was to take over from may have gone for another reason. */
+  #dropNeedlessSpare(): void {
+    const spare = this.#spare;
+    if (spare === undefined) return;
+    for (const worker of this.#workers) if (this.#isNearItsEnd(worker)) return;
+    this.#spare = undefined;
+    this.#dismiss(spare);
+  }
+
+  async #wait(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#patience = resolve;
+    const timer = setTimeout(resolve, ms);
+    await promise;
     clearTimeout(timer);
   }
-
-  get #name(): string {
-    return this.#options.command[0] ?? "";
-  }
-}
-
-interface Started {
-  readonly child: Deno.ChildProcess;
-  readonly output: ProgramLog;
-  /** Settles when both output streams have ended. */
-  readonly drained: Promise<unknown>;
-  /** Ends both output streams, whoever still holds them. */
-  stopOutput(): void;
-  readonly at: number;
-}
-
-type Reader = ReadableStreamDefaultReader<Uint8Array>;
-
-async function drain(reader: Reader, output: ProgramLog): Promise<void> {
-  try {
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-      output.push(piece.value);
-    }
-  } catch {
-    // The pipe broke with the process: its exit status tells.
-  }
-}
-
-async function accepts(path: string): Promise<boolean> {
-  try {
-    closeQuietly(await Deno.connect({ transport: "unix", path }));
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return false;
-  }
-}
-
-function exitText(status: Deno.CommandStatus): string {
-  return status.signal === null ? `exited with code ${status.code}` : `died of ${status.signal}`;
-}
-
-function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
-  try {
-    child.kill(name);
-  } catch {
-    // It has exited already.
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

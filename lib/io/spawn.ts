@@ -2,42 +2,49 @@
  * An upstream that the gateway starts itself: from the configuration's words to running processes, and
  * to the permissions that they take.
  */
-import type { Context, Permission, Place, ServiceLog } from "../handler.ts";
-import { ProcessManager, socketPath } from "./process_manager.ts";
+import type { Context, Permission, Place, Shared } from "../handler.ts";
 import { resolvePath } from "../values.ts";
-import { DEFAULT_PATH, resolveProgram } from "./program.ts";
-import { claimRunDir, firstSlot, type RunDir } from "./run_dir.ts";
+import type { EndpointSource } from "./endpoint.ts";
+import { Guard, GUARD_PROGRAM } from "./guard.ts";
+import { ProcessManager, type ProcessOptions, socketPaths } from "./process_manager.ts";
+import { accountPermissions, DEFAULT_PATH, lookUpAccount, resolveProgram } from "./program.ts";
+import { claimRunDir, firstSlot } from "./run_dir.ts";
+import {
+  howToListen,
+  isPhpCgi,
+  processRange,
+  socketArguments,
+  type SpawnOptions,
+} from "./spawn_fields.ts";
 
-export interface SpawnOptions {
-  readonly command: readonly string[];
-  readonly processes?: number | undefined;
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  readonly cwd?: string | undefined;
-  readonly startTimeout?: number | undefined;
-}
-
+const IDLE_TIMEOUT_MS = 30_000;
 const START_TIMEOUT_MS = 10_000;
-const GRACE_MS = 5000;
+const STOP_TIMEOUT_MS = 5000;
 
-/** Running processes, and the sockets they listen on. */
-export interface Upstream extends AsyncDisposable {
-  readonly sockets: readonly string[];
+/** What tells one spawned upstream from another: two that differ in anything have sockets apart. */
+export interface Spawn {
+  readonly options: SpawnOptions;
+  /** Of the upstream as a whole: the same command may serve two that differ in their pools. */
+  readonly identity: string;
 }
 
 /** What starting and reaching the processes takes. */
-export function spawnPermissions(options: SpawnOptions, place: Place): readonly Permission[] {
+export function spawnPermissions(
+  { options, identity }: Spawn,
+  place: Place,
+): readonly Permission[] {
   const slot = firstSlot(place.runDir);
   const [program = ""] = options.command;
-  const sockets = Array.from(
-    { length: options.processes ?? 1 },
-    (_, index) => socketPath(slot, prefixOf(options), index),
-  );
+  const { max } = processRange(options);
+  const sockets = socketPaths(slot, fnv1a(identity), { max, maxRequests: options.maxRequests });
   return [
     {
       name: "run",
       value: resolveProgram(program, place.folder),
       reason: "to start the application",
     },
+    ...(options.guard === false ? [] : [guardPermission]),
+    ...accountPermissions(options),
     { name: "read", value: slot, reason: "for the sockets of started applications" },
     { name: "write", value: slot, reason: "for the sockets of started applications" },
     ...sockets.map((path): Permission => ({
@@ -48,72 +55,71 @@ export function spawnPermissions(options: SpawnOptions, place: Place): readonly 
   ];
 }
 
-/** Starts the processes and waits until all accept connections. */
-export async function spawnUpstream(options: SpawnOptions, context: Context): Promise<Upstream> {
+const guardPermission: Permission = {
+  name: "run",
+  value: GUARD_PROGRAM,
+  reason: "to end the application should the gateway be killed (guard)",
+};
+
+/** Starts the processes and waits until all are ready. */
+export async function spawnUpstream(spawn: Spawn, context: Context): Promise<EndpointSource> {
   const { place, log } = context;
-  const runDir = await context.share("run folder", () => claimRunDir(place.runDir));
-  try {
-    const manager = await startProcesses(options, place, runDir.value, log);
-    return {
-      sockets: manager.sockets,
-      async [Symbol.asyncDispose]() {
-        await manager[Symbol.asyncDispose]();
-        await runDir[Symbol.asyncDispose]();
-      },
-    };
-  } catch (error) {
-    await runDir[Symbol.asyncDispose]();
-    throw error;
-  }
+  const { options } = spawn;
+  await using stack = new AsyncDisposableStack();
+  const runDir = stack.use(
+    await context.share("run folder", () => claimRunDir(place.runDir)),
+  );
+  const guard = options.guard === false ? undefined : stack.use(await shareGuard(context));
+  const manager = stack.use(
+    await ProcessManager.start({
+      ...processOptions(spawn, place),
+      runDir: runDir.value.path,
+      guard: guard?.value,
+      log,
+    }),
+  );
+  const held = stack.move();
+  return {
+    attach: (sink) => manager.attach(sink),
+    grow: () => manager.grow(),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
 }
 
-function startProcesses(
-  options: SpawnOptions,
+/** One shell watches over all programs of the gateway. */
+function shareGuard({ log, share }: Context): Promise<Shared<Guard>> {
+  const options = { path: DEFAULT_PATH, graceMs: STOP_TIMEOUT_MS, log };
+  return share("guard", () => Guard.start(options));
+}
+
+function processOptions(
+  { options, identity }: Spawn,
   place: Place,
-  runDir: RunDir,
-  log: ServiceLog,
-): Promise<ProcessManager> {
-  const { command, processes = 1, env = {}, cwd } = options;
+): Omit<ProcessOptions, "runDir" | "guard" | "log"> {
+  const { command, env = {}, cwd } = options;
   const [program = "", ...args] = command;
-  return ProcessManager.start({
-    command: [resolveProgram(program, place.folder), ...args, ...socketArguments(command)],
-    processes,
-    env: { PATH: DEFAULT_PATH, ...usualEnvironment(program), ...env },
+  return {
+    ...processRange(options),
+    ...lookUpAccount(options),
+    command: [resolveProgram(program, place.folder), ...args, ...socketArguments(options)],
+    listen: howToListen(options),
+    concurrency: options.concurrency ?? 1,
+    idleTimeoutMs: options.idleTimeout ?? IDLE_TIMEOUT_MS,
+    maxRequests: options.maxRequests,
+    env: { PATH: DEFAULT_PATH, ...usualEnvironment(command), ...env },
     cwd: cwd === undefined ? place.folder : resolvePath(cwd, place.folder),
-    runDir: runDir.path,
-    prefix: prefixOf(options),
+    prefix: fnv1a(identity),
     startTimeoutMs: options.startTimeout ?? START_TIMEOUT_MS,
-    graceMs: GRACE_MS,
-    log,
-  });
-}
-
-/** php-cgi takes its socket by `-b`; whoever writes no placeholder for it means just that. */
-function socketArguments(command: readonly string[]): readonly string[] {
-  const named = command.some((word) => word.includes("{socket}"));
-  return named || !isPhpCgi(command[0] ?? "") ? [] : ["-b", "{socket}"];
+    graceMs: options.stopTimeout ?? STOP_TIMEOUT_MS,
+  };
 }
 
 /** php-cgi ends after 500 requests unless told otherwise; the manager recycles where it is wanted. */
-function usualEnvironment(program: string): Readonly<Record<string, string>> {
-  return isPhpCgi(program) ? { PHP_FCGI_MAX_REQUESTS: "0" } : {};
+function usualEnvironment(command: readonly string[]): Readonly<Record<string, string>> {
+  return isPhpCgi(command) ? { PHP_FCGI_MAX_REQUESTS: "0" } : {};
 }
 
-function isPhpCgi(program: string): boolean {
-  return /(^|\/)php-cgi[\d.]*$/.test(program);
-}
-
-/** True if a command tells its program where to listen. */
-export function namesSocket(command: readonly string[]): boolean {
-  return command.some((word) => word.includes("{socket}")) || isPhpCgi(command[0] ?? "");
-}
-
-/** Names the sockets of one command among all: permissions are granted by name, ahead of time. */
-function prefixOf(options: SpawnOptions): string {
-  return fnv1a(JSON.stringify(options));
-}
-
-/** A short stable name (FNV-1a, 32 bits). */
+/** A short stable name (FNV-1a, 32 bits): permissions are granted by name, ahead of time. */
 function fnv1a(text: string): string {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) {

@@ -199,7 +199,8 @@ for (const [name, row] of Object.entries(ROWS)) {
   Deno.test(`fastcgi: ${name} is answered as the table says`, async () => {
     const script: Script = async (wire, { connection, params }) => {
       if (params.get("REQUEST_METHOD") === "OPTIONS") return await wire.write(GOOD);
-      assert.equal(connection, 1);
+      // What was closed without a byte is asked for again.
+      if (row.sends.length > 0) assert.equal(connection, 1);
       await wire.write(row.sends);
       if (row.closes) wire.close();
     };
@@ -354,7 +355,7 @@ Deno.test("fastcgi: POST is never sent twice", async () => {
   });
 });
 
-Deno.test("fastcgi: GET is sent again once, and not when an answer had begun", async () => {
+Deno.test("fastcgi: GET is sent three times at most, and once when an answer had begun", async () => {
   const alwaysDrops: Script = async (wire, { connection, params }) => {
     if (connection === 1 && params.get("REQUEST_METHOD") === "OPTIONS") {
       return await wire.write(GOOD);
@@ -364,7 +365,7 @@ Deno.test("fastcgi: GET is sent again once, and not when an answer had begun", a
   await withRaw(alwaysDrops, async ({ ask, responder }) => {
     await ask("OPTIONS");
     assert.equal((await ask()).status, 502);
-    assert.equal(responder.requests.length, 3);
+    assert.equal(responder.requests.length, 4);
   });
   const begins: Script = async (wire, { params }) => {
     if (params.get("REQUEST_METHOD") === "OPTIONS") return await wire.write(GOOD);

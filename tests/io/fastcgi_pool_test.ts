@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../../lib/errors.ts";
+import { HEALTH } from "../../lib/io/balancer.ts";
 import type { FcgiConnection } from "../../lib/io/fastcgi_connection.ts";
 import { FcgiPool, type PoolOptions } from "../../lib/io/fastcgi_pool.ts";
 import { Lifeline } from "../../lib/lifeline.ts";
@@ -10,9 +11,14 @@ const OPTIONS: PoolOptions = {
   connectTimeoutMs: 1000,
   idleMs: 60_000,
   maxIdle: 16,
+  minIdle: 0,
+  maxAgeMs: Infinity,
+  maxRequests: Infinity,
   queue: 10,
   queueTimeoutMs: 10_000,
-  patienceMs: 0,
+  retryWindowMs: 0,
+  balance: "least-connections",
+  health: HEALTH,
 };
 
 /** A place to connect to that says nothing. */

@@ -58,7 +58,7 @@ function scriptAt(tree: ScriptTree, path: string): Script {
   return found.type === "script" ? found : assert.fail(`${path} is a folder`);
 }
 
-Deno.test("ScriptTree.find() takes the file along the path, the rest is PATH_INFO", async () => {
+Deno.test("ScriptTree.find() takes the file along the path, the rest is PATH_INFO (RFC 3875 §4.1.5, §4.1.13)", async () => {
   await withTree((tree, root) => {
     const found: [path: string, name: string, rest: string][] = [
       ["/a.cgi", "/a.cgi", ""],
@@ -116,7 +116,7 @@ Deno.test("ScriptTree.find() tells a folder that lacks its slash", async () => {
   });
 });
 
-Deno.test("ScriptTree.find() follows a link within the tree, and none out of it", async () => {
+Deno.test("ScriptTree.find() follows a link within the tree, and none out of it (RFC 3875 §9.8)", async () => {
   await withTree((tree, root) => {
     assert.equal(scriptAt(tree, "/alias/x").file, `${root}/a.cgi`);
     assert.equal(scriptAt(tree, "/alias/x").name, "/alias");
@@ -182,9 +182,13 @@ Deno.test("ScriptTree refuses a root that does not exist", () => {
 Deno.test("isLeftover() knows dot-files and what editors leave behind", () => {
   for (
     const name of [".", ".htaccess", ".#a", "a~", "#a#", "a.bak", "a.BAK", "a.old", "a.orig"]
-      .concat("a.rej", "a.save", ".a.swp", "a.swo", "~")
+      .concat("a.rej", "a.save", "a.save.1", "a.tmp", ".a.swp", "a.swn", "a.swo", "~", "a.~1~")
+      .concat("a.cgi,v", "a.dpkg-old", "a.dpkg-dist", "a.ucf-new", "a.rpmsave", "a.rpmnew")
   ) assert.ok(isLeftover(name), name);
-  for (const name of ["a", "a.cgi", "bak", "a.bakery", "a~b", "#a", "a#", "swp", "caf\xc3\xa9"]) {
+  for (
+    const name of ["a", "a.cgi", "bak", "a.bakery", "a~b", "#a", "a#", "swp", "caf\xc3\xa9"]
+      .concat("a.swf", "v", "a,w", "a.saved", "dpkg-old", "a.rpm", "a.dpkg-old.cgi")
+  ) {
     assert.equal(isLeftover(name), false, name);
   }
 });

@@ -1,0 +1,110 @@
+/**
+ * One endpoint of a FastCGI upstream as the pool sees it: its connections, those at rest and those that
+ * the application has not accepted yet.
+ *
+ * A kept connection holds a worker of the application (php-fpm's children serve one connection at a
+ * time). A full application looks like this: a fresh connection of ours gets no answer while kept ones
+ * do. So when one has waited for a while, a kept one is given up for it: one for one, since whoever gives
+ * up more than that pays for a new connection with nearly every request on a machine that is merely busy.
+ */
+import { formatAddress } from "../fields.ts";
+import type { Member } from "./balancer.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { FcgiConnection } from "./fastcgi_connection.ts";
+
+/** A fresh connection that has no answer after this time suggests a full application. */
+export const UNACCEPTED_MS = 50;
+
+interface Resting {
+  readonly connection: FcgiConnection;
+  readonly since: number;
+}
+
+export class Site implements Member {
+  readonly endpoint: Endpoint;
+  readonly name: string;
+  readonly backup: boolean;
+  /** Connections, those that are being opened among them. */
+  open = 0;
+  /** Requests that have a connection, or for which one is being opened. */
+  busy = 0;
+  /** Called when no connection is left; set on an endpoint that was removed. */
+  onEmpty: (() => void) | undefined;
+  /** The longest at rest come first. */
+  readonly #resting: Resting[] = [];
+  /** Fresh connections without an answer, and when the next kept one is to be given up for them. */
+  readonly #unaccepted = new Map<FcgiConnection, number>();
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
+    this.name = formatAddress(endpoint.address);
+    this.backup = endpoint.backup ?? false;
+  }
+
+  /** Among equals, one with a connection at hand comes first. */
+  get load(): number {
+    return this.busy - (this.#resting.length > 0 ? 0.5 : 0);
+  }
+
+  get hasRoom(): boolean {
+    return this.#resting.length > 0 || this.canOpen;
+  }
+
+  get canOpen(): boolean {
+    return this.open < this.endpoint.max;
+  }
+
+  get resting(): number {
+    return this.#resting.length;
+  }
+
+  get unaccepted(): number {
+    return this.#unaccepted.size;
+  }
+
+  rest(connection: FcgiConnection, now: number): void {
+    this.#resting.push({ connection, since: now });
+  }
+
+  /** The connection that came to rest last. */
+  wake(): FcgiConnection | undefined {
+    return this.#resting.pop()?.connection;
+  }
+
+  /** The connection that has rested longest, if it came to rest before `before`. */
+  wakeOldest(before = Infinity): FcgiConnection | undefined {
+    const [oldest] = this.#resting;
+    if (oldest === undefined || oldest.since >= before) return undefined;
+    this.#resting.shift();
+    return oldest.connection;
+  }
+
+  /** Takes a connection out of those at rest. */
+  drop(connection: FcgiConnection): void {
+    const index = this.#resting.findIndex((resting) => resting.connection === connection);
+    if (index >= 0) this.#resting.splice(index, 1);
+  }
+
+  /** A fresh connection gets its first request. */
+  expect(connection: FcgiConnection, now: number): void {
+    this.#unaccepted.set(connection, now + UNACCEPTED_MS);
+  }
+
+  /** It was accepted, or is no more. */
+  settle(connection: FcgiConnection): void {
+    if (this.#unaccepted.size > 0) this.#unaccepted.delete(connection);
+  }
+
+  /** Whether a kept connection is to be given up; says so once for each that waits, and after a while again. */
+  shouldYield(now: number): boolean {
+    if (this.#unaccepted.size === 0) return false;
+    for (const [connection, due] of this.#unaccepted) {
+      // They stand in the order of their times: who was attended to goes to the end.
+      if (due > now) return false;
+      this.#unaccepted.delete(connection);
+      this.#unaccepted.set(connection, now + UNACCEPTED_MS);
+      return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * What a conversation asks of whoever provides its connections, and which requests may be sent again when
+ * one of them breaks.
+ */
+import type { Lifeline } from "../lifeline.ts";
+import type { FcgiLink } from "./fastcgi_connection.ts";
+
+/** Where requests get their ways to the application: a pool. */
+export interface FcgiSource<Link extends FcgiLink> {
+  /** Whether the application shall leave connections open (§5.1). */
+  readonly keepAlive: boolean;
+  /** How soon a request must have failed to be sent again. */
+  readonly retryWindowMs: number;
+  /** `once`: the request cannot be sent again. */
+  acquire(lifeline: Lifeline, once: boolean): Link | Promise<Link>;
+  /** Another, for a request whose first one broke. */
+  fresh(lifeline: Lifeline): Promise<Link>;
+  /** The application answers on a connection that was fresh. */
+  heard(link: Link): void;
+  /** The application closed a fresh connection without an answer. */
+  broken(link: Link): void;
+  /** The application refuses to have requests share connections (§5.5). */
+  unshare?(): void;
+  /** The request is over. `complete`: nothing of it is left on the connection. */
+  release(link: Link, complete: boolean): void;
+}
+
+/** Methods that may be sent again when the first try had no effect we know of (RFC 9110 §9.2.2). */
+export const IDEMPOTENT: ReadonlySet<string> = new Set([
+  "GET",
+  "HEAD",
+  "PUT",
+  "DELETE",
+  "OPTIONS",
+  "TRACE",
+]);
