@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { type Row, table } from "./harness.ts";
 import { cgi } from "./cgi.ts";
 import { fastcgi } from "./fastcgi.ts";
+import { uwsgi } from "./uwsgi.ts";
 import { wsgi } from "./wsgi.ts";
 
 export interface SuiteOptions {
@@ -18,6 +19,7 @@ const SUITES: Readonly<Record<string, (options: SuiteOptions) => Promise<Row[]>>
   wsgi,
   cgi,
   fastcgi,
+  uwsgi,
 };
 
 const { values, positionals } = parseArgs({

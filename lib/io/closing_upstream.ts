@@ -1,0 +1,130 @@
+/**
+ * Upstreams that close the connection behind each reply (uwsgi, SCGI): where they are, how many
+ * connections may be open at once and who waits for one, and the buffers that replies are read into.
+ */
+import { GatewayError } from "../errors.ts";
+import { type Address, formatAddress } from "../fields.ts";
+import type { Lifeline } from "../lifeline.ts";
+import { closeQuietly, dial, type Socket } from "./dial.ts";
+import { Slots } from "./slots.ts";
+import type { WaitingOptions } from "./waiting_line.ts";
+
+export interface ClosingOptions extends WaitingOptions {
+  /** Connections at once. */
+  readonly max: number;
+  readonly connectTimeoutMs: number;
+}
+
+/** A connection for one request. */
+export interface Reached {
+  readonly socket: Socket;
+  /** The address, for messages. */
+  readonly where: string;
+}
+
+/** Between two tries to reach a full application. */
+const BUSY_RETRY_MS = 5;
+const BUFFER_SIZE = 65_536;
+const MAX_SPARE_BUFFERS = 64;
+
+export class ClosingUpstream implements AsyncDisposable {
+  readonly #addresses: readonly Address[];
+  readonly #connectTimeoutMs: number;
+  readonly #slots: Slots;
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
+  #turn = 0;
+
+  constructor(addresses: readonly Address[], options: ClosingOptions) {
+    this.#addresses = addresses;
+    this.#connectTimeoutMs = options.connectTimeoutMs;
+    this.#slots = new Slots(options);
+  }
+
+  /**
+   * Connects for one request; {@link leave} is owed for it afterwards.
+   * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}; or the lifeline's
+   * reason.
+   */
+  async reach(lifeline: Lifeline): Promise<Reached> {
+    const waiting = this.#slots.take(lifeline);
+    if (waiting !== undefined) await waiting;
+    const { promise, resolve, reject } = Promise.withResolvers<Reached>();
+    let left = false;
+    const leave = (reason: Error) => {
+      left = true;
+      reject(reason);
+    };
+    lifeline.onCut(leave);
+    const since = performance.now();
+    this.#dialAny(lifeline).then((reached) => {
+      if (left) return this.leave(reached);
+      lifeline.forget(leave);
+      lifeline.ledger.connectMs = performance.now() - since;
+      resolve(reached);
+    }, (error) => {
+      lifeline.forget(leave);
+      this.#slots.give();
+      reject(error);
+    });
+    return await promise;
+  }
+
+  /** The request is over. */
+  leave({ socket }: Reached): void {
+    closeQuietly(socket);
+    this.#slots.give();
+  }
+
+  /** A buffer to read into: one that was given back, or a new one. */
+  takeBuffer(): Uint8Array<ArrayBuffer> {
+    return this.#spare.pop() ?? new Uint8Array(BUFFER_SIZE);
+  }
+
+  /** Gives a buffer back that nobody reads into or looks at any more. */
+  giveBuffer(buffer: Uint8Array<ArrayBuffer>): void {
+    if (this.#spare.length < MAX_SPARE_BUFFERS) this.#spare.push(buffer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#spare.length = 0;
+    await Promise.resolve();
+  }
+
+  /** Tries until somebody has room: a full backlog empties as the application goes on. */
+  async #dialAny(lifeline: Lifeline): Promise<Reached> {
+    const deadline = performance.now() + this.#connectTimeoutMs;
+    for (;;) {
+      try {
+        return await this.#dialEach();
+      } catch (error) {
+        const isOver = performance.now() > deadline || lifeline.reason !== undefined;
+        if (isOver || !isBusy(error)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
+      }
+    }
+  }
+
+  /** The addresses take turns. Nothing was sent to one that fails, so the next may serve. */
+  async #dialEach(): Promise<Reached> {
+    const count = this.#addresses.length;
+    const first = this.#turn++ % count;
+    let failure: unknown;
+    for (let step = 0; step < count; step++) {
+      const address = this.#addresses[(first + step) % count];
+      if (address === undefined) break;
+      try {
+        const socket = await dial(address, this.#connectTimeoutMs);
+        return { socket, where: formatAddress(address) };
+      } catch (error) {
+        // One that is busy is worth another try, so it tells more than those that are gone.
+        if (!isBusy(failure)) failure = error;
+      }
+    }
+    throw failure;
+  }
+}
+
+/** Whether a Unix socket's backlog is full, where TCP would have waited. */
+function isBusy(error: unknown): boolean {
+  return error instanceof GatewayError && error.failure === "connect-busy";
+}

@@ -1,0 +1,85 @@
+/**
+ * A growing buffer that requests are written into, for protocols that send variables as text: filled,
+ * taken, filled again. Text is written by its code units; one beyond a byte is refused, for cut down to a
+ * byte it could forge a NUL.
+ */
+import type { ByteString } from "../exchange.ts";
+
+export class ByteWriter {
+  #bytes = new Uint8Array(2048);
+  #end = 0;
+
+  /** Bytes written since the last {@link take}. */
+  get length(): number {
+    return this.#end;
+  }
+
+  /** A view of what was written, less what comes before `start`; valid until the next write. */
+  take(start = 0): Uint8Array<ArrayBuffer> {
+    const bytes = this.#bytes.subarray(start, this.#end);
+    this.#end = 0;
+    return bytes;
+  }
+
+  append(bytes: Uint8Array): void {
+    this.reserve(bytes.length);
+    this.#bytes.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  byte(value: number): void {
+    this.reserve(1);
+    this.#bytes[this.#end++] = value;
+  }
+
+  /** Two bytes, the lower one first. */
+  uint16le(value: number): void {
+    this.reserve(2);
+    this.#bytes[this.#end++] = value & 255;
+    this.#bytes[this.#end++] = value >> 8;
+  }
+
+  text(text: ByteString): void {
+    this.reserve(text.length);
+    const bytes = this.#bytes;
+    let at = this.#end;
+    let seen = 0;
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      seen |= code;
+      bytes[at++] = code;
+    }
+    if (seen > 0xff) throw new RangeError("Cannot encode text that is no byte string");
+    this.#end = at;
+  }
+
+  /** Skips bytes, to be written by {@link patch}. */
+  skip(count: number): void {
+    this.reserve(count);
+    this.#end += count;
+  }
+
+  /** Writes over what was written or skipped before. */
+  patch(at: number, bytes: readonly number[]): void {
+    this.#bytes.set(bytes, at);
+  }
+
+  /** A view of the bytes from `start` on; valid until the next write. */
+  view(start: number): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(start, this.#end);
+  }
+
+  /** Takes back what was written since `length`. */
+  truncate(length: number): void {
+    this.#end = length;
+  }
+
+  /** Makes room for so many bytes more. */
+  reserve(more: number): void {
+    const needed = this.#end + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#end));
+    this.#bytes = grown;
+  }
+}
