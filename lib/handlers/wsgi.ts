@@ -1,10 +1,10 @@
 /**
  * `wsgi`: an application in TypeScript, called in the gateway's own process by PEP 3333's convention on
- * web-standard streams (protocol/wsgi.ts holds the contract).
+ * web-standard streams (protocol/wsgi.ts holds the contract), or an object with fetch().
  */
 import * as v from "valibot";
 import type { Exchange, Mount, Reply, SizedBody } from "../exchange.ts";
-import { described, environment, fields, list, optional, text } from "../fields.ts";
+import { described, environment, fields, flag, list, optional, text } from "../fields.ts";
 import {
   type Context,
   defineKind,
@@ -18,9 +18,12 @@ import {
 import { ProgramLog } from "../io/program_log.ts";
 import { replyOf } from "../io/reply.ts";
 import {
+  isMiddlewareName,
   loadApplication,
   moduleFile,
+  modulesOf,
   parseModuleName,
+  refuseMiddlewareName,
   refuseModuleName,
 } from "../io/wsgi_module.ts";
 import { collectEnviron, mountFacts, planEnviron } from "../protocol/cgi_environ.ts";
@@ -28,6 +31,8 @@ import type { Application, ErrorStream } from "../protocol/wsgi.ts";
 import { Call, type Held } from "../protocol/wsgi_call.ts";
 import type { Answer } from "../protocol/wsgi_draw.ts";
 import { buildEnviron, type EnvironFrame } from "../protocol/wsgi_environ.ts";
+import type { FetchHandler } from "../protocol/wsgi_fetch.ts";
+import { FetchCall } from "../protocol/wsgi_fetch_call.ts";
 import { BodyInput } from "../protocol/wsgi_input.ts";
 
 const moduleName = v.pipe(
@@ -35,16 +40,24 @@ const moduleName = v.pipe(
   v.check((name: string) => parseModuleName(name) !== undefined, refuseModuleName),
 );
 
+const middlewareName = v.pipe(text, v.check(isMiddlewareName, refuseMiddlewareName));
+
 const schema = fields({
   app: described(
     moduleName,
-    "The application: ./app.ts (its default export, or the one named application) or ./app.ts:name.",
+    "The application, or object with fetch(): ./app.ts (its default export, or the one named " +
+      "application) or ./app.ts:name.",
   ),
   middleware: described(
-    optional(list(moduleName)),
-    "Middleware around it, outermost first: ./layer.ts (default export) or ./layer.ts:name.",
+    optional(list(middlewareName)),
+    "Middleware around it, outermost first: ./layer.ts (default export), ./layer.ts:name, or what " +
+      "comes with Portico, such as portico:gzip.",
   ),
   env: described(optional(environment), "Variables added to the environ; they win."),
+  validate: described(
+    optional(flag),
+    "Checks that application, middleware and server keep to PEP 3333; default: as server.dev.",
+  ),
 });
 
 type Options = v.InferOutput<typeof schema>;
@@ -58,15 +71,18 @@ export const wsgi = defineKind({
   permissions,
   explain,
   async open(options, context) {
-    const { app, middleware = [] } = options;
-    const application = await loadApplication(app, middleware, context.place.folder);
-    return new WsgiService(application, options, context);
+    const { app, middleware = [], validate = context.dev } = options;
+    const { folder } = context.place;
+    const loaded = await loadApplication(app, { middleware, folder, validate });
+    return loaded.type === "fetch"
+      ? new FetchService(loaded.handler, context)
+      : new WsgiService(loaded.application, options, context);
   },
 });
 
 /** A module may import its neighbours; what lies elsewhere has to be granted beside. */
 function permissions({ app, middleware = [] }: Options, place: Place): readonly Permission[] {
-  return [app, ...middleware].map((name) => {
+  return [app, ...modulesOf(middleware)].map((name) => {
     const file = moduleFile(name, place.folder);
     const folder = file.slice(0, file.lastIndexOf("/")) || "/";
     return { name: "read", value: folder, reason: `to import ${file} and what lies beside it` };
@@ -129,6 +145,25 @@ class WsgiService implements Service {
   #reply({ head, body }: Answer, exchange: Exchange): Reply {
     return replyOf(head, body, exchange, this.#context.log);
   }
+}
+
+/** A fetch handler with nothing around it, which gets a Request and no environ. */
+class FetchService implements Service {
+  readonly #handler: FetchHandler;
+  readonly #context: Context;
+
+  constructor(handler: FetchHandler, context: Context) {
+    this.#handler = handler;
+    this.#context = context;
+  }
+
+  readonly serve = async (exchange: Exchange, mount: Mount): Promise<Reply> => {
+    const body = exchange.body === null ? null : await this.#context.sizeBody(exchange);
+    const answer = await new FetchCall(exchange, mount, body).run(this.#handler);
+    return replyOf(answer.head, answer.body, exchange, this.#context.log);
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {}
 }
 
 /** What a call holds: its request's body, and what it writes to wsgi.errors. */

@@ -1,8 +1,12 @@
 /**
- * Modules that hold WSGI applications and middleware: how the configuration names them, and how one is
- * imported. The runtime keeps a module, also one that failed, for as long as the process lives.
+ * Modules that hold WSGI applications, fetch handlers and middleware: how the configuration names them,
+ * and how one is imported. The runtime keeps a module, also one that failed, for as long as the process
+ * lives. Middleware that comes with Portico has a name of its own and is never looked for on the disk,
+ * so that it is there in a compiled binary as well.
  */
+import { cors, gzip, methodOverride, timing, validator } from "../middleware/mod.ts";
 import type { Application, Middleware } from "../protocol/wsgi.ts";
+import { type FetchHandler, fromFetch } from "../protocol/wsgi_fetch.ts";
 import { resolvePath } from "../values.ts";
 import { pathToFileURL } from "node:url";
 
@@ -29,24 +33,68 @@ export function refuseModuleName({ input }: { readonly input: string }): string 
     : `Cannot read "${input}" as a module: ${right}`;
 }
 
+/** Middleware that needs no options, by the name that stands in the configuration. */
+const BUILT_IN: ReadonlyMap<string, () => Middleware> = new Map([
+  ["portico:cors", () => cors()],
+  ["portico:gzip", () => gzip()],
+  ["portico:methodOverride", () => methodOverride()],
+  ["portico:timing", () => timing()],
+  ["portico:validator", () => validator],
+]);
+const IS_BUILT_IN = /^portico:/;
+
+/** Whether a text names middleware, in a module or one that comes with Portico. */
+export function isMiddlewareName(text: string): boolean {
+  return BUILT_IN.has(text) || (!IS_BUILT_IN.test(text) && parseModuleName(text) !== undefined);
+}
+
+/** What is wrong with a text that {@link isMiddlewareName} does not take. */
+export function refuseMiddlewareName({ input }: { readonly input: string }): string {
+  if (!IS_BUILT_IN.test(input)) return refuseModuleName({ input });
+  return `Cannot find the middleware "${input}": there are ${[...BUILT_IN.keys()].join(", ")}; ` +
+    "what needs options is made in a module";
+}
+
+/** Those of these names that stand for a module. */
+export function modulesOf(names: readonly string[]): readonly string[] {
+  return names.filter((name) => !IS_BUILT_IN.test(name));
+}
+
 /** The file of a module name, absolute. */
 export function moduleFile(text: string, folder: string): string {
   return resolvePath(parseModuleName(text)?.file ?? text, folder);
+}
+
+/** What a route calls: a fetch handler as it is where nothing stands around it. */
+export type Loaded =
+  | { readonly type: "application"; readonly application: Application }
+  | { readonly type: "fetch"; readonly handler: FetchHandler };
+
+export interface LoadOptions {
+  readonly middleware: readonly string[];
+  /** The folder that relative names start from. */
+  readonly folder: string;
+  /** Puts a validator at every border. */
+  readonly validate: boolean;
 }
 
 /**
  * Imports an application with everything around it: the route's middleware, then the module's own, each
  * outermost first.
  */
-export async function loadApplication(
-  app: string,
-  middleware: readonly string[],
-  folder: string,
-): Promise<Application> {
+export async function loadApplication(app: string, options: LoadOptions): Promise<Loaded> {
+  const { middleware, folder, validate } = options;
   const { exports, file } = await importModule(app, folder);
   const inner = applicationOf(exports, file, parseModuleName(app)?.name);
   const layers = [...await loadMiddleware(middleware, folder), ...ownMiddleware(exports, file)];
-  return layers.reduceRight<Application>((application, layer) => layer.wrap(application), inner);
+  if (isFetchHandler(inner) && layers.length === 0) return { type: "fetch", handler: inner };
+  const border = validate ? validator : (application: Application) => application;
+  const innermost = border(isFetchHandler(inner) ? fromFetch(inner) : inner);
+  const application = layers.reduceRight<Application>(
+    (application, layer) => border(layer.wrap(application)),
+    innermost,
+  );
+  return { type: "application", application };
 }
 
 /** Middleware and where it comes from. */
@@ -57,6 +105,11 @@ interface Layer {
 async function loadMiddleware(names: readonly string[], folder: string): Promise<Layer[]> {
   const layers: Layer[] = [];
   for (const text of names) {
+    const make = BUILT_IN.get(text);
+    if (make !== undefined) {
+      layers.push(layerOf(make(), text));
+      continue;
+    }
     const { exports, file } = await importModule(text, folder);
     const [found, value] = pick(exports, parseModuleName(text)?.name, ["default", "middleware"]);
     if (!isMiddleware(value)) throw notThere(exports, file, "middleware", found, value);
@@ -118,9 +171,13 @@ function plain(text: string): string {
   return text.replace(/\x1b\[[\d;]*m/g, "");
 }
 
-function applicationOf(exports: Exports, file: string, name: string | undefined): Application {
+function applicationOf(
+  exports: Exports,
+  file: string,
+  name: string | undefined,
+): Application | FetchHandler {
   const [found, value] = pick(exports, name, ["default", "application"]);
-  if (isApplication(value)) return value;
+  if (isApplication(value) || isFetchHandler(value)) return value;
   throw notThere(exports, file, "application", found, value);
 }
 
@@ -142,9 +199,8 @@ function notThere(
   value: unknown,
 ): Error {
   if (value !== undefined) {
-    const fetches = typeof value === "object" && value !== null && "fetch" in value;
-    const hint = fetches ? ": an object with fetch() is not one" : "";
-    return new Error(`${file} exports no ${what}: ${name} is no function${hint}`);
+    const right = what === "application" ? "function, and has no fetch()" : "function";
+    return new Error(`${file} exports no ${what}: ${name} is no ${right}`);
   }
   const names = Object.keys(exports).join(", ") || "nothing";
   return new Error(`${file} exports no ${what} as ${name}: it exports ${names}`);
@@ -152,6 +208,11 @@ function notThere(
 
 function isApplication(value: unknown): value is Application {
   return typeof value === "function";
+}
+
+function isFetchHandler(value: unknown): value is FetchHandler {
+  return typeof value === "object" && value !== null && "fetch" in value &&
+    typeof value.fetch === "function";
 }
 
 function isMiddleware(value: unknown): value is Middleware {

@@ -1,12 +1,13 @@
 /**
  * The contract between Portico and a TypeScript application: PEP 3333's calling convention on
- * web-standard streams. Applications and middleware import their types from here, with `import type`.
+ * web-standard streams. Applications and middleware import their types by `import type` from
+ * `lib/middleware/mod.ts`, which has them all, and leaves nothing to load.
  *
  * What differs from the PEP follows from the language: bytes are `Uint8Array`s, "native strings" are
  * {@link ByteString}s, whatever may have to wait returns a promise, and `exc_info` is the error itself.
  */
 import { GatewayError } from "../errors.ts";
-import type { ByteString } from "../exchange.ts";
+import type { ByteString, Endpoint } from "../exchange.ts";
 
 export type { ByteString } from "../exchange.ts";
 
@@ -66,11 +67,17 @@ export type Application = (
 /** Wraps an application into another. */
 export type Middleware = (application: Application) => Application;
 
-/** What `wsgi.file_wrapper` takes: `Deno.FsFile`, `Deno.Conn` and the like. */
+/**
+ * What `wsgi.file_wrapper` takes: `Deno.FsFile`, `Deno.Conn` and the like. Of a regular file that tells
+ * its size and position the length of the answer is known, and goes out as its Content-Length.
+ */
 export interface FileLike {
   /** Fills the buffer from the current position; the number of bytes, or null at the end. */
   read(into: Uint8Array): Promise<number | null>;
   close?(): unknown;
+  stat?(): Promise<{ readonly size: number; readonly isFile: boolean }>;
+  /** Moves by `offset` bytes from `whence` (1: the current position); gives the new position. */
+  seek?(offset: number, whence: number): Promise<number>;
 }
 
 /** Positional and named arguments; whoever has others puts a new pair in its place. */
@@ -116,7 +123,10 @@ export interface Environ {
   "wsgi.file_wrapper": (file: FileLike, blockSize?: number) => AppResult;
   /** Values of the route's groups: positional (none), named. */
   "wsgiorg.routing_args": RoutingArgs;
+  /** As in the log, and REQUEST_ID. */
   "portico.request_id": string;
+  /** Who asks, behind all trusted proxies: REMOTE_ADDR and REMOTE_PORT (0: not known) as one. */
+  "portico.client": Readonly<Endpoint>;
   /** The whole route table, in file order; frozen and shared. */
   "portico.routes": readonly RouteView[];
   /** Aborted when the work has become pointless: the client left, or a time ran out. */

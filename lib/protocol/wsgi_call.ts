@@ -6,11 +6,10 @@
  * nothing set up for later; whatever else it returns goes on in a {@link Draw}.
  */
 import { ClientGone, GatewayError } from "../errors.ts";
-import type { Exchange, HeaderPair } from "../exchange.ts";
-import type { HeadReply } from "./cgi_response.ts";
-import { forbidsBody } from "./http_fields.ts";
+import type { Exchange } from "../exchange.ts";
 import { type Application, breach, type Environ, type StartResponse, type Write } from "./wsgi.ts";
 import { type Answer, Draw, type Drawn } from "./wsgi_draw.ts";
+import { withLength } from "./wsgi_head.ts";
 import { closeResult, isBytes, notBytes } from "./wsgi_result.ts";
 import { Start } from "./wsgi_start.ts";
 import { WriteQueue } from "./wsgi_writes.ts";
@@ -68,7 +67,9 @@ export class Call implements Drawn {
       const body = joined(writes === undefined ? result : [...writes.drain(), ...result]);
       const head = this.start.send();
       this.finish();
-      return { head: this.#isHead ? withLength(head, body.length) : head, body };
+      // HEAD tells the length that GET would have (RFC 9110 §9.3.2), where it was given away.
+      const known = this.#isHead && body.length > 0;
+      return { head: known ? withLength(head, body.length) : head, body };
     } finally {
       if ("close" in result) closeResult(result, (what, error) => this.report(what, error));
     }
@@ -141,15 +142,8 @@ function joined(pieces: readonly unknown[]): Bytes {
   return bytes;
 }
 
-/** HEAD tells the length that GET would have (RFC 9110 §9.3.2), where the application gave it away. */
-function withLength(head: HeadReply, length: number): HeadReply {
-  if (head.contentLength !== undefined || length === 0 || forbidsBody(head.status)) return head;
-  const field: HeaderPair = ["Content-Length", String(length)];
-  return { ...head, headers: [...head.headers, field], contentLength: length };
-}
-
 /** What the application threw, as the answer to it. What the server threw at it goes on as it is. */
-function faultOf(error: unknown): Error {
+export function faultOf(error: unknown): Error {
   if (error instanceof GatewayError || error instanceof ClientGone) return error;
   return new GatewayError(500, "application-error", textOf(error), { cause: error });
 }

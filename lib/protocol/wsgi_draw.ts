@@ -9,6 +9,7 @@
 import type { ByteSource, Exchange } from "../exchange.ts";
 import type { HeadReply } from "./cgi_response.ts";
 import { forbidsBody } from "./http_fields.ts";
+import { withLength } from "./wsgi_head.ts";
 import { closeResult, type Report, ResultReader } from "./wsgi_result.ts";
 import type { Start } from "./wsgi_start.ts";
 import type { WriteQueue } from "./wsgi_writes.ts";
@@ -128,7 +129,8 @@ export class Draw implements ByteSource {
     if (this.#all !== undefined) return this.#call.whole(this.#all);
     if (start.isSent) return { head: start.send(), body: this };
     if (this.#piece === undefined && !this.#ended) return undefined;
-    const head = start.send();
+    const length = this.#reader?.length;
+    const head = length === undefined ? start.send() : withLength(start.send(), length);
     if (!this.#ended && exchange.method !== "HEAD" && !forbidsBody(head.status)) {
       return { head, body: this };
     }

@@ -6,7 +6,7 @@
  * would become a hash table, several times as dear to fill. Keys come in a fixed order, so that all
  * environs of a route are alike to the engine.
  */
-import type { ByteString, Exchange, Mount } from "../exchange.ts";
+import type { ByteString, Endpoint, Exchange, Mount } from "../exchange.ts";
 import { type EnvironPlan, mountFacts, walkEnviron } from "./cgi_environ.ts";
 import type { Environ, ErrorStream, InputStream, RouteView, RoutingArgs } from "./wsgi.ts";
 import { wrapFile } from "./wsgi_file.ts";
@@ -65,6 +65,7 @@ class RequestEnviron implements Environ {
   declare "wsgi.file_wrapper": typeof wrapFile;
   declare "wsgiorg.routing_args": RoutingArgs;
   declare "portico.request_id": string;
+  declare "portico.client": Readonly<Endpoint>;
   declare "portico.routes": readonly RouteView[];
   declare "portico.signal": AbortSignal;
   declare "portico.nonblocking": boolean;
@@ -84,6 +85,7 @@ class RequestEnviron implements Environ {
     this["wsgi.file_wrapper"] = wrapFile;
     this["wsgiorg.routing_args"] = [NO_ARGS, parts.mount.params];
     this["portico.request_id"] = exchange.id;
+    this["portico.client"] = exchange.client;
     this["portico.routes"] = routes;
     this["portico.signal"] = parts.signal;
     this["portico.nonblocking"] = true;

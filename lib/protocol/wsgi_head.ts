@@ -5,8 +5,9 @@
  * Strategy: applications say the same few names again and again, so what a name means is looked up in a
  * bounded map; only values are scanned each time.
  */
-import type { ByteString, HeaderPair } from "../exchange.ts";
+import type { ByteString, FileRequest, HeaderPair } from "../exchange.ts";
 import type { HeadReply } from "./cgi_response.ts";
+import { FILE_FIELDS, isAccelField } from "./file_fields.ts";
 import { forbidsBody, isFieldValue, isHopByHop, isToken } from "./http_fields.ts";
 import { breach } from "./wsgi.ts";
 
@@ -25,6 +26,7 @@ export function checkedHead(status: unknown, fields: unknown): HeadReply {
   }
   const headers: HeaderPair[] = [];
   let contentLength: number | undefined;
+  let file: FileRequest | undefined;
   for (let at = 0; at < fields.length; at++) {
     const field = checkedPair(fields[at]);
     const role = roleOf(field[0]);
@@ -37,6 +39,12 @@ export function checkedHead(status: unknown, fields: unknown): HeadReply {
         contentLength = parseLength(field[1]);
         if (!forbidsBody(code)) headers.push(field);
         break;
+      case "path":
+      case "name":
+        if (field[1] !== "") file = { by: role, value: field[1] };
+        break;
+      case "accel":
+        break;
       case "hop-by-hop":
         throw hopByHop(field[0]);
       case "status":
@@ -46,7 +54,15 @@ export function checkedHead(status: unknown, fields: unknown): HeadReply {
     }
   }
   if (forbidsBody(code)) contentLength = undefined;
-  return { type: "reply", status: code, headers, contentLength };
+  const reply: HeadReply = { type: "reply", status: code, headers, contentLength };
+  return file === undefined ? reply : { ...reply, file };
+}
+
+/** A head with the length of its body, where the application did not tell it. */
+export function withLength(head: HeadReply, length: number): HeadReply {
+  if (head.contentLength !== undefined || forbidsBody(head.status)) return head;
+  const field: HeaderPair = ["Content-Length", String(length)];
+  return { ...head, headers: [...head.headers, field], contentLength: length };
 }
 
 const DIGIT_0 = 48;
@@ -90,7 +106,7 @@ function checkedPair(pair: unknown): HeaderPair {
   return [name, value];
 }
 
-type Role = "plain" | "length" | "hop-by-hop" | "status";
+type Role = "plain" | "length" | "hop-by-hop" | "status" | "accel" | FileRequest["by"];
 
 const roles = new Map<string, Role>();
 const MAX_ROLES = 1024;
@@ -110,7 +126,8 @@ function findRole(name: string): Role {
   const lower = name.toLowerCase();
   if (lower === "content-length") return "length";
   if (lower === "status") return "status";
-  return isHopByHop(lower) ? "hop-by-hop" : "plain";
+  if (isHopByHop(lower)) return "hop-by-hop";
+  return FILE_FIELDS.get(lower) ?? (isAccelField(lower) ? "accel" : "plain");
 }
 
 function parseLength(value: ByteString): number {

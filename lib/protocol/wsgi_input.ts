@@ -13,6 +13,21 @@ type Bytes = Uint8Array<ArrayBuffer>;
 const LINE_FEED = 10;
 const NOTHING = new Uint8Array();
 
+/**
+ * What a stream has besides PEP 3333's methods, for adapters alone: the next bytes as they come, without
+ * waiting for more; undefined at the end. A symbol, for a middleware's own stream is to be read as any.
+ */
+export const TAKE: unique symbol = Symbol("take");
+
+/** The next bytes of a stream; undefined at the end. */
+export async function takeFrom(input: InputStream): Promise<Bytes | undefined> {
+  if (TAKE in input && typeof input[TAKE] === "function") return await input[TAKE]();
+  const bytes = await input.read(BLOCK);
+  return bytes.length === 0 ? undefined : bytes;
+}
+
+const BLOCK = 65_536;
+
 export class BodyInput implements InputStream {
   readonly #body: SizedBody | null;
   /** What is left of the last piece. */
@@ -52,6 +67,14 @@ export class BodyInput implements InputStream {
     for (let line = await this.readline(); line.length > 0; line = await this.readline()) {
       yield line;
     }
+  }
+
+  async [TAKE](): Promise<Bytes | undefined> {
+    using _turn = this.#turn();
+    if (!await this.#fill()) return undefined;
+    const piece = new Uint8Array(this.#rest);
+    this.#rest = NOTHING;
+    return piece;
   }
 
   /** Two reads at once would tear the body apart between them. */

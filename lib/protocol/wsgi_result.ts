@@ -6,6 +6,7 @@
  * the answer: it is reported.
  */
 import { breach } from "./wsgi.ts";
+import { type FileBlocks, WrappedFile } from "./wsgi_file.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Step = IteratorResult<unknown, unknown>;
@@ -41,6 +42,7 @@ export class ResultReader {
   readonly #report: Report;
   readonly #sync: Iterator<unknown> | undefined;
   readonly #async: AsyncIterator<unknown> | undefined;
+  readonly #file: FileBlocks | undefined;
   /** The iterator came to its end, or threw: there is nothing to return. */
   #ended = false;
   #waiting = false;
@@ -51,8 +53,14 @@ export class ResultReader {
     this.#report = report;
     this.#result = checkedResult(result);
     if (result instanceof ReadableStream) this.#async = iterateStream(result);
+    else if (result instanceof WrappedFile) this.#async = this.#file = result.blocks();
     else if (isAsyncIterable(result)) this.#async = result[Symbol.asyncIterator]();
     else if (isIterable(result)) this.#sync = result[Symbol.iterator]();
+  }
+
+  /** Bytes in all, where they are known by the first piece. */
+  get length(): number | undefined {
+    return this.#file?.length;
   }
 
   /** The next piece that is not empty; undefined at the end. Throws what the application throws. */
@@ -123,7 +131,7 @@ export class ResultReader {
 }
 
 /** A stream's own iterator would only be cancelled after its next piece, which may never come. */
-function iterateStream(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
+export function iterateStream(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
   const reader = stream.getReader();
   return {
     async next() {

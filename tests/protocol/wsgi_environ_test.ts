@@ -114,6 +114,7 @@ Deno.test(`environ has the server's own keys, lower case and with a prefix (${VA
   const environ = environOf({ exchange: { id: "id-7" }, mount: { params: { name: "caf\xe9" } } });
   assert.deepEqual(environ["wsgiorg.routing_args"], [[], { name: "caf\xe9" }]);
   assert.equal(environ["portico.request_id"], "id-7");
+  assert.deepEqual(environ["portico.client"], { address: "192.0.2.9", port: 4000 });
   assert.equal(environ["portico.nonblocking"], true);
   assert.deepEqual(environ["portico.routes"], []);
   assert(Object.isFrozen(environ["portico.routes"]));

@@ -463,3 +463,28 @@ Deno.test('an application is called anew for each request, also while it waits (
   gate.resolve();
   assert.deepEqual(await Promise.all((await Promise.all(both)).map(textOf)), ["/a", "/b"]);
 });
+
+Deno.test(`nothing of a result is used but its iteration and close() (${DETAILS})`, async () => {
+  for (
+    const [symbol, values] of [
+      [Symbol.iterator, () => pieces("a", "b").values()],
+      [Symbol.asyncIterator, () =>
+        (async function* () {
+          yield* await Promise.resolve(pieces("a", "b"));
+        })()],
+    ] as const
+  ) {
+    const used = new Set<PropertyKey>();
+    const result = new Proxy({ [symbol]: values, close() {} }, {
+      get: (target, name) => (used.add(name), Reflect.get(target, name)),
+    });
+    const answer = await answerOf((_environ, start) => {
+      start("200 OK", PLAIN);
+      return result as unknown as Iterable<Uint8Array>;
+    });
+    assert.equal(await textOf(answer), "ab");
+    await settle();
+    const allowed = [Symbol.iterator, Symbol.asyncIterator, "close"];
+    assert.deepEqual([...used].filter((name) => !allowed.includes(name as string)), []);
+  }
+});
