@@ -40,7 +40,7 @@ function areaOf(path: string): string {
 const SOURCES = ["main.ts", ...filesBelow("lib").filter((path) => path.endsWith(".ts"))];
 
 /** The pure values that every part may speak of. */
-const VALUES = ["lib/errors.ts", "lib/exchange.ts", "lib/lifeline.ts"];
+const VALUES = ["lib/errors.ts", "lib/exchange.ts", "lib/ledger.ts", "lib/lifeline.ts"];
 /** The grammar of values in routes.yaml. */
 const GRAMMAR = ["lib/fields.ts", "lib/values.ts"];
 
@@ -48,7 +48,8 @@ const GRAMMAR = ["lib/fields.ts", "lib/values.ts"];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "lib/protocol/": VALUES,
   "lib/router/": VALUES,
-  "lib/io/": [...VALUES, ...GRAMMAR, "lib/handler.ts", "lib/protocol/"],
+  "lib/middleware/": ["lib/protocol/"],
+  "lib/io/": [...VALUES, ...GRAMMAR, "lib/handler.ts", "lib/middleware/", "lib/protocol/"],
   "lib/handlers/": [...VALUES, ...GRAMMAR, "lib/handler.ts", "lib/protocol/", "lib/io/"],
   "lib/config/": [
     ...VALUES,
@@ -90,6 +91,14 @@ Deno.test("a handler never imports another handler", () => {
   const wrong = SOURCES
     .filter((path) => areaOf(path) === "lib/handlers/" && path !== "lib/handlers/mod.ts")
     .filter((path) => importsOf(path).some((to) => areaOf(to) === "lib/handlers/"));
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("middleware is written as anybody's could be, with the types of the contract alone", () => {
+  const wrong = SOURCES
+    .filter((path) => areaOf(path) === "lib/middleware/" && path !== "lib/middleware/mod.ts")
+    .flatMap(importsOf)
+    .filter((to) => areaOf(to) !== "lib/middleware/" && to !== "lib/protocol/wsgi.ts");
   assert.deepEqual(wrong, []);
 });
 
@@ -152,6 +161,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   // Hides from the parser the variables that it would read when it is loaded.
   "lib/config/yaml.ts": ["node:process"],
   "lib/gateway.ts": ["node:http"],
+  "lib/io/listen_socket.ts": ["node:net"],
   "lib/io/wsgi_module.ts": ["node:url"],
   "lib/welcome/ticks.ts": ["node:timers/promises"],
 };

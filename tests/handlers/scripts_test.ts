@@ -58,7 +58,7 @@ function scriptTest(
 }
 
 scriptTest(["sh"], "cgi runs shell scripts", {
-  "the environ holds what RFC 3875 names, PATH, and nothing of ours": async (
+  "the environ holds what RFC 3875 §4.1 names, PATH, and nothing of ours": async (
     { base, port },
     folder,
   ) => {
@@ -111,7 +111,7 @@ scriptTest(["sh"], "cgi runs shell scripts", {
       body: "a body",
     });
   },
-  "one script for the route, with arguments and a folder": async ({ base }) => {
+  "one script for the route, with arguments and a folder (RFC 3875 §7.2)": async ({ base }) => {
     const text = await (await fetch(`${base}/one`)).text();
     assert.match(text, /^args=first second one$/m);
     assert.match(text, new RegExp(`^pwd=${TESTS}/apps$`, "m"));
@@ -119,7 +119,9 @@ scriptTest(["sh"], "cgi runs shell scripts", {
     assert.match(text, /^PATH_INFO=$/m);
     assert.doesNotMatch(text, /^(PATH_TRANSLATED|CONTENT_LENGTH|CONTENT_TYPE|HTTPS)=/m);
   },
-  "Location alone is a 302, with a document what the script says": async ({ base }) => {
+  "Location alone is a 302, with a document what the script says (RFC 3875 §6.2.3, §6.2.4)": async (
+    { base },
+  ) => {
     const found = await fetch(`${base}/cgi/answers.sh/found`, { redirect: "manual" });
     assert.equal(found.status, 302);
     assert.equal(found.headers.get("location"), "http://example.org/new");
@@ -127,7 +129,7 @@ scriptTest(["sh"], "cgi runs shell scripts", {
     const moved = await fetch(`${base}/cgi/answers.sh/document`, { redirect: "manual" });
     assert.deepEqual([moved.status, await moved.text()], [301, "moved"]);
   },
-  "a local redirect is served here": async ({ base }) => {
+  "a local redirect is served here (RFC 3875 §6.2.2)": async ({ base }) => {
     const response = await fetch(`${base}/cgi/answers.sh/local`, { method: "POST", body: "gone" });
     const text = await response.text();
     assert.equal(response.status, 200);
@@ -136,7 +138,7 @@ scriptTest(["sh"], "cgi runs shell scripts", {
     assert.match(text, /^QUERY_STRING=a=b$/m);
     assert.match(text, /^body=$/m);
   },
-  "Status is passed on, known or not": async ({ base }) => {
+  "Status is passed on, known or not (RFC 3875 §6.3.3)": async ({ base }) => {
     const response = await fetch(`${base}/cgi/answers.sh/status`);
     assert.deepEqual([response.status, await response.text()], [418, "teapot"]);
   },
@@ -165,12 +167,12 @@ scriptTest(["sh"], "cgi runs shell scripts", {
     assert.match(log, /: gave up early/);
     assert.match(log, /this is no header/);
   },
-  "a script may leave its input unread": async ({ base }) => {
+  "a script may leave its input unread (RFC 3875 §4.2)": async ({ base }) => {
     const body = new Uint8Array(5 * MIB);
     const response = await fetch(`${base}/cgi/answers.sh/ignores`, { method: "POST", body });
     assert.equal(await response.text(), "what body?");
   },
-  "output reaches the client while the script runs": async ({ base }, folder) => {
+  "output reaches the client while the script runs (RFC 3875 §6.4)": async ({ base }, folder) => {
     const response = await fetch(`${base}/cgi/answers.sh/ticks`);
     const reader = (response.body ?? assert.fail("no body"))
       .pipeThrough(new TextDecoderStream()).getReader();
@@ -179,7 +181,7 @@ scriptTest(["sh"], "cgi runs shell scripts", {
     assert.equal((await reader.read()).value, "second\n");
     assert.equal((await reader.read()).done, true);
   },
-  "the process ends when its client leaves": async (gateway, folder) => {
+  "the process ends when its client leaves (RFC 3875 §3.4)": async (gateway, folder) => {
     const leaving = new AbortController();
     const { signal } = leaving;
     const gone = assert.rejects(fetch(`${gateway.base}/cgi/answers.sh/sleeps`, { signal }));
@@ -196,7 +198,9 @@ scriptTest(["sh"], "cgi runs shell scripts", {
 });
 
 scriptTest(["perl"], "cgi runs Perl scripts", {
-  "a form is read by its length, and there is nothing behind it": async ({ base }) => {
+  "a form is read by its length, and there is nothing behind it (RFC 3875 §4.2)": async (
+    { base },
+  ) => {
     const body = new URLSearchParams({ name: "Zoë & co", empty: "" });
     const response = await fetch(`${base}/cgi/report.pl/x`, { method: "POST", body });
     assert.equal(response.headers.get("content-type"), "application/json");
@@ -226,7 +230,7 @@ scriptTest(["perl"], "cgi runs Perl scripts", {
     assert.equal(status, 200);
     assert.match(body, /"REQUEST_URI":"\/cgi\/report\.pl\/%ff%fe"/);
   },
-  "a script that writes its own status line is understood": async ({ base }) => {
+  "a script that writes its own status line is understood (RFC 3875 §5.2)": async ({ base }) => {
     const response = await fetch(`${base}/cgi/nph-report.pl`);
     assert.deepEqual([response.status, await response.text()], [203, "nph"]);
     assert.equal(response.headers.get("connection"), null);
@@ -272,7 +276,7 @@ scriptTest(["python3"], "cgi runs Python scripts", {
 });
 
 scriptTest(["sh"], "cgi finds no program where there is none", {
-  "missing, hidden, a folder, above the root": async ({ base, port }) => {
+  "missing, hidden, a folder, above the root (RFC 3875 §9.8)": async ({ base, port }) => {
     const places = { "missing.sh": 404, ".hidden.sh": 403, "sub": 403, "": 403 };
     for (
       const [path, status] of Object.entries({ ...places, "environ.sh%2Fx": 404, "..%2F": 404 })

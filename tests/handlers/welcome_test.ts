@@ -55,7 +55,7 @@ async function startGateway(): Promise<AsyncDisposable & { readonly url: string 
       "-A",
       "--config",
       "deno.json",
-      "/tmp/wmain.ts",
+      "main.ts",
       "serve",
       "--listen",
       "127.0.0.1:0",
