@@ -37,6 +37,8 @@ const GRACE_MS = 2000;
 const LAST_OUTPUT_MS = 300;
 /** How long the exit may lag behind the end of output before the reply is taken as whole. */
 const EXIT_LAG_MS = 100;
+/** How long a program that has sent its head may take to end, to count as one with a short reply. */
+const SOON_MS = 2;
 /** Most replies are short, and a buffer is made for each: see tests/bench. */
 const FIRST_READ = 4096;
 const LONG_READ = 65_536;
@@ -75,8 +77,9 @@ class CgiRun implements ByteSource {
   readonly #onCut = () => this.#terminate();
   readonly #exit: Promise<Deno.CommandStatus>;
   #status: Deno.CommandStatus | undefined;
-  /** Pieces that were read ahead of the client's asking. */
+  /** The piece that came with the head, and the read of the one behind it. */
   #early: Uint8Array<ArrayBuffer> | undefined;
+  #ahead: Promise<Uint8Array<ArrayBuffer> | undefined> | undefined;
   /** The piece that was given out last. */
   #taken: Uint8Array<ArrayBuffer> | undefined;
   #readSize = FIRST_READ;
@@ -114,7 +117,7 @@ class CgiRun implements ByteSource {
 
   async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     giveBack(this.#taken);
-    const piece = this.#early ?? await this.#next();
+    const piece = this.#early ?? await this.#nextOrAhead();
     this.#early = undefined;
     if (piece === undefined) await this.#requireNaturalEnd();
     return this.#taken = piece;
@@ -153,13 +156,23 @@ class CgiRun implements ByteSource {
   /** A short reply of a program that is done is sent as plain bytes; anything else as it comes. */
   async #bodyOf(rest: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer> | ByteSource> {
     if (rest.length > 0) this.#early = rest;
-    // One turn of the event loop: if the program has ended by now, its last word is here.
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    if (!this.#status?.success) return this;
-    const more = await this.#next();
-    if (more === undefined) return rest;
-    this.#early = joined(rest, more);
-    return this;
+    const ahead = this.#ahead = this.#next();
+    // Most programs end with their output, within less time than a stream costs.
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, SOON_MS);
+    const ended = ahead.then(
+      (more) => more === undefined ? this.#exit : undefined,
+      () => undefined,
+    );
+    const status = await Promise.race([ended, late]);
+    clearTimeout(timer);
+    return this.#ended && status?.success ? rest : this;
+  }
+
+  #nextOrAhead(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const ahead = this.#ahead ?? this.#next();
+    this.#ahead = undefined;
+    return ahead;
   }
 
   /** The next piece of output; undefined at its end. */
@@ -287,14 +300,6 @@ class CgiRun implements ByteSource {
       // It has exited already.
     }
   }
-}
-
-function joined(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  if (a.length === 0) return b;
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
 }
 
 function told(status: Deno.CommandStatus): string {
