@@ -26,29 +26,43 @@ export interface Pending {
   readonly answered: boolean;
   /** Set by the sweeper. */
   followed: boolean;
+  /** Set by the sweeper: where it stands among the pending; -1 if it does not. */
+  place: number;
 }
 
 export class Sweeper {
-  readonly #pending = new Set<Pending>();
+  /**
+   * An array in which each knows its place. A Set that requests go through makes new tables all the time,
+   * and each dead table that has grown old keeps the next one alive, with the requests in it, until the
+   * next full collection: that was a sixth of the processor time of short requests.
+   */
+  readonly #pending: Pending[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
   #idleLooks = 0;
 
   get size(): number {
-    return this.#pending.size;
+    return this.#pending.length;
   }
 
   add(pending: Pending): void {
-    this.#pending.add(pending);
+    if (pending.place >= 0) return;
+    pending.place = this.#pending.push(pending) - 1;
     this.#timer ??= setInterval(() => this.#look(), INTERVAL_MS);
   }
 
   delete(pending: Pending): void {
-    this.#pending.delete(pending);
+    const { place } = pending;
+    if (place < 0) return;
+    pending.place = -1;
+    const last = this.#pending.pop();
+    if (last === undefined || last === pending) return;
+    last.place = place;
+    this.#pending[place] = last;
   }
 
   /** Cuts every pending request: the server stops. */
   cutAll(reason: Error): void {
-    for (const { lifeline } of this.#pending) lifeline.cut(reason);
+    for (const { lifeline } of [...this.#pending]) lifeline.cut(reason);
   }
 
   close(): void {
@@ -57,10 +71,10 @@ export class Sweeper {
   }
 
   #look(): void {
-    this.#idleLooks = this.#pending.size === 0 ? this.#idleLooks + 1 : 0;
+    this.#idleLooks = this.#pending.length === 0 ? this.#idleLooks + 1 : 0;
     if (this.#idleLooks > IDLE_LOOKS) this.close();
     const now = performance.now();
-    for (const pending of this.#pending) {
+    for (const pending of [...this.#pending]) {
       if (pending.followsClient && !pending.followed) follow(pending);
       const overdue = overdueReason(pending, now);
       if (overdue !== undefined) pending.lifeline.cut(overdue);

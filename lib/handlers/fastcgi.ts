@@ -7,7 +7,7 @@
  */
 import * as v from "valibot";
 import { GatewayError } from "../errors.ts";
-import type { ByteString, Exchange, Mount } from "../exchange.ts";
+import type { ByteString, Exchange, Mount, Outcome, SizedBody } from "../exchange.ts";
 import { described, duration, environment, fields, list, optional, text, word } from "../fields.ts";
 import {
   type Context,
@@ -212,23 +212,33 @@ class FcgiService implements Service {
     this.#constants = encoder.take().slice();
   }
 
-  readonly serve = async (exchange: Exchange, mount: Mount) => {
-    const { options, log } = this.#context;
+  readonly serve = (exchange: Exchange, mount: Mount) => {
     const facts = this.#scripts.find(exchange, mount, undefined);
+    // Most requests have no body, and need not wait for one.
+    if (exchange.body === null) return this.#converse(exchange, facts, null);
+    return this.#serveBody(exchange, facts);
+  };
+
+  async #serveBody(exchange: Exchange, facts: EnvironFacts): Promise<Outcome> {
     const body = await this.#context.sizeBody(exchange);
     const sized = body === null ? facts : { ...facts, contentLength: body.length };
-    return await converse(this.#pool.value, {
+    return await this.#converse(exchange, sized, body);
+  }
+
+  #converse(exchange: Exchange, facts: EnvironFacts, body: SizedBody | null): Promise<Outcome> {
+    const { options, log } = this.#context;
+    return converse(this.#pool.value, {
       exchange,
       role: this.#role,
       body,
       maxReplyHead: options.maxReplyHead,
       log,
       writeParams: (encoder) => {
-        walkEnviron(this.#scripts.plan, exchange, sized, encoder);
+        walkEnviron(this.#scripts.plan, exchange, facts, encoder);
         encoder.append(this.#constants);
       },
     });
-  };
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool[Symbol.asyncDispose]();

@@ -12,6 +12,7 @@ import {
   formatAddress,
   oneOrMore,
   optional,
+  textOrMap,
   word,
 } from "../fields.ts";
 import type { Permission, Place } from "../handler.ts";
@@ -34,14 +35,14 @@ const target = v.union([
     detailed,
     v.transform(({ address, backup = false }): Target => ({ address, backup })),
   ),
-], (issue) => issue.issues?.at(-1)?.message ?? 'Cannot read an address: write "host:port"');
+], textOrMap);
 
 /** One target or a list of them; always a list in the options. */
 export const targets = v.pipe(
   oneOrMore(target),
   v.nonEmpty("Cannot be empty: write an address"),
   v.check(
-    (list: Target[]) => list.some(({ backup }) => !backup),
+    (list: Target[]) => list.length === 0 || list.some(({ backup }) => !backup),
     "Cannot have nothing but backups: leave `backup` out of one",
   ),
 );

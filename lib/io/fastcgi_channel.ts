@@ -18,7 +18,7 @@ import type { Arrival, FcgiConnection, FcgiLink } from "./fastcgi_connection.ts"
 const MAX_BUFFERED = 262_144;
 const STALL_MS = 1000;
 /** How long END_REQUEST may follow ABORT_REQUEST before the connection is given no more requests. */
-const ABORT_GRACE_MS = 5000;
+const ABORT_GRACE_MS = 1000;
 
 export class SharedConnection implements SplitSink {
   readonly connection: FcgiConnection;

@@ -8,27 +8,14 @@
  * Source: FastCGI Specification 1.0; section numbers are its own.
  */
 import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
-import type { ByteSource, Exchange, Outcome, SizedBody } from "../exchange.ts";
-import type { ServiceLog } from "../handler.ts";
+import type { ByteSource, Outcome, SizedBody } from "../exchange.ts";
 import { HeadReader, type HeadReply, interpretHead } from "../protocol/cgi_response.ts";
-import type { FcgiRole } from "../protocol/fastcgi.ts";
-import type { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import type { FcgiLink } from "./fastcgi_connection.ts";
-import { FcgiReply } from "./fastcgi_reply.ts";
-import { type FcgiSource, IDEMPOTENT } from "./fastcgi_source.ts";
+import { FcgiReply, OVERLOADED } from "./fastcgi_reply.ts";
+import { type FcgiRequest, isKept, isRepeatable } from "./fastcgi_request.ts";
+import type { FcgiSource } from "./fastcgi_source.ts";
 import { explainedFault, replyOf } from "./reply.ts";
 import { giveBack } from "./taken.ts";
-
-export interface FcgiRequest {
-  readonly exchange: Exchange;
-  readonly role: FcgiRole;
-  readonly body: SizedBody | null;
-  /** Bytes of reply head at most. */
-  readonly maxReplyHead: number;
-  readonly log: ServiceLog;
-  /** Writes the environ as name-value pairs. */
-  writeParams(encoder: FcgiEncoder): void;
-}
 
 /** How often one request is sent at most. */
 const MAX_TRIES = 3;
@@ -52,9 +39,9 @@ export async function converse<Link extends FcgiLink>(
     const acquired = source.acquire(lifeline, !isRepeatable(request));
     let link = acquired instanceof Promise ? await acquired : acquired;
     for (let tries = 1;; tries++) {
-      const outcome = await new Conversation(source, link, request, tries === MAX_TRIES).open();
+      const outcome = await new Conversation(source, link, request, tries).open();
       if (outcome !== undefined) return outcome;
-      link = await source.fresh(lifeline);
+      link = await source.fresh(lifeline, link);
     }
   } catch (error) {
     body?.close();
@@ -62,20 +49,16 @@ export async function converse<Link extends FcgiLink>(
   }
 }
 
-/** Whether a request may be sent again, although the first try may have had its effect. */
-function isRepeatable({ exchange, body }: FcgiRequest): boolean {
-  return IDEMPOTENT.has(exchange.method) && (body === null || body.bytes !== undefined);
-}
-
 class Conversation<Link extends FcgiLink> implements ByteSource {
   readonly #source: FcgiSource<Link>;
   readonly #link: Link;
   readonly #request: FcgiRequest;
-  /** The request was sent often enough. */
-  readonly #isLast: boolean;
+  /** Which one this is of the times that the request may be sent. */
+  readonly #tries: number;
   readonly #onCut = (reason: Error) => this.#abort(reason);
   readonly #reply: FcgiReply;
-  /** The application may have got something of the request. */
+  /** The first write; tells whether the application may have got something of the request. */
+  #writing: Promise<boolean> | undefined;
   #sent = true;
   #fed = true;
   #released = false;
@@ -86,11 +69,11 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
   /** Bytes of body that the head promised and that are still due; undefined: no promise. */
   #due: number | undefined;
 
-  constructor(source: FcgiSource<Link>, link: Link, request: FcgiRequest, isLast: boolean) {
+  constructor(source: FcgiSource<Link>, link: Link, request: FcgiRequest, tries: number) {
     this.#source = source;
     this.#link = link;
     this.#request = request;
-    this.#isLast = isLast;
+    this.#tries = tries;
     this.#reply = new FcgiReply(link, request);
   }
 
@@ -100,16 +83,18 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
     try {
       lifeline.throwIfCut();
       lifeline.onCut(this.#onCut);
-      await this.#send();
+      this.#send();
       lifeline.handOver();
-      return await this.#readHead();
+      return await this.#takeHead();
     } catch (error) {
+      if (lifeline.reason === undefined && this.#isRefused(error)) return this.#giveUp();
       this.#release(false);
       throw lifeline.reason ?? error;
     }
   }
 
-  async #send(): Promise<void> {
+  /** Writes all but a long body, and reads the reply meanwhile: a write that fails shows there. */
+  #send(): void {
     const { encoder, requestId } = this.#link;
     const { body, role } = this.#request;
     encoder.beginRequest(requestId, role, this.#source.keepAlive);
@@ -120,16 +105,28 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
     if (short !== undefined && short.length <= SHORT_BODY) {
       encoder.stream("stdin", requestId, short);
       encoder.endStream("stdin", requestId);
+      this.#write();
     } else {
       this.#fed = false;
+      this.#feedBehind(body);
     }
+  }
+
+  /** Writes what the encoder holds, the first of the request; says whether the rest may follow. */
+  async #write(): Promise<boolean> {
     try {
-      this.#sent = await this.#link.flush();
+      this.#writing = this.#link.flush();
+      if (await this.#writing) return true;
+      // Nobody has the request: no reply is to come, and whoever waits for it need not.
+      this.#link.close();
     } catch {
-      // The application has a part and is gone: the reply will not come.
-      return;
+      // The application has a part and is gone. It may have answered before: the reading tells.
     }
-    if (this.#sent && !this.#fed && body !== null) this.#feed(body);
+    return false;
+  }
+
+  async #feedBehind(body: SizedBody | null): Promise<void> {
+    if (await this.#write() && body !== null) await this.#feed(body);
   }
 
   /** Sends the body while the reply is being read. */
@@ -155,34 +152,39 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
     }
   }
 
-  async #readHead(): Promise<Outcome | undefined> {
+  async #takeHead(): Promise<Outcome | undefined> {
     const reader = new HeadReader(this.#request.maxReplyHead);
+    let isFresh = this.#link.served === 0;
     try {
-      return await this.#takeHead(reader);
+      for (;;) {
+        const stdout = await this.#reply.receive();
+        if (stdout === undefined) {
+          if (await this.#foundNobody()) return this.#giveUp();
+          throw this.#noHead(reader);
+        }
+        if (isFresh) this.#source.heard(this.#link);
+        isFresh = false;
+        const head = stdout.length === 0 ? undefined : reader.push(stdout);
+        if (head !== undefined) return this.#outcome(interpretHead(head.fields), head.rest);
+        if (this.#reply.unshared && this.#tries < MAX_TRIES) return this.#unshare();
+        if (this.#reply.ended || this.#reply.stdoutEnded) throw this.#noHead(reader);
+      }
     } catch (error) {
       throw explainedFault(error, reader.fields, this.#reply.excerpt);
     }
   }
 
-  async #takeHead(reader: HeadReader): Promise<Outcome | undefined> {
-    let isFresh = this.#link.served === 0;
-    for (;;) {
-      const stdout = this.#sent ? await this.#reply.receive() : undefined;
-      if (stdout === undefined) {
-        if (!this.#reply.heard && this.#link.served === 0) this.#source.broken(this.#link);
-        if (this.#mayRepeat()) return this.#giveUp();
-        throw this.#noHead(reader);
-      }
-      if (isFresh) this.#source.heard(this.#link);
-      isFresh = false;
-      const head = stdout.length === 0 ? undefined : reader.push(stdout);
-      if (head !== undefined) return this.#outcome(interpretHead(head.fields), head.rest);
-      if (this.#reply.unshared && !this.#isLast) return this.#unshare();
-      if (this.#reply.ended || this.#reply.stdoutEnded) throw this.#noHead(reader);
-    }
+  /** No reply came: whether the request may be sent again. */
+  async #foundNobody(): Promise<boolean> {
+    this.#sent = await this.#writing?.catch(() => true) ?? true;
+    this.#blame();
+    return this.#mayRepeat();
   }
 
-  #outcome(head: HeadReply | Exclude<Outcome, { type: "reply" }>, rest: Uint8Array<ArrayBuffer>) {
+  #outcome(
+    head: HeadReply | Extract<Outcome, { type: "local-redirect" }>,
+    rest: Uint8Array<ArrayBuffer>,
+  ) {
     if (head.type === "local-redirect") {
       this.#release(this.#reply.ended);
       return head;
@@ -256,13 +258,26 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
     this.#release(complete);
   }
 
+  /** A fresh connection without an answer; one request that no application survives counts but once. */
+  #blame(): void {
+    const isFresh = this.#link.served === 0 && !this.#reply.heard;
+    if (isFresh && this.#tries === 1) this.#source.broken(this.#link);
+  }
+
   /** Nothing came back. What was not even sent may always be sent; the rest if it does no harm. */
   #mayRepeat(): boolean {
-    if (this.#isLast || this.#reply.heard) return false;
+    if (this.#tries === MAX_TRIES || this.#reply.heard) return false;
     if (!this.#sent) return true;
     const { lifeline } = this.#request.exchange;
     const isPrompt = performance.now() - lifeline.handedOverAt < this.#source.retryWindowMs;
     return isPrompt && isRepeatable(this.#request);
+  }
+
+  /** §5.5: an overloaded application has not looked at the request; another may. */
+  #isRefused(error: unknown): boolean {
+    const isOverload = error instanceof GatewayError && error.failure === OVERLOADED;
+    if (!isOverload || this.#tries === MAX_TRIES || !isKept(this.#request)) return false;
+    return this.#source.hasOther?.(this.#link) ?? false;
   }
 
   #giveUp(): undefined {
@@ -272,9 +287,8 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
 
   /** §5.5: the request was not looked at. It has its own connection the next time. */
   #unshare(): undefined {
-    const { body } = this.#request;
     this.#source.unshare?.();
-    if (body === null || body.bytes !== undefined) return this.#giveUp();
+    if (isKept(this.#request)) return this.#giveUp();
     throw new ProtocolError("fcgi-cant-mpx", `${this.#reply.where} refuses a second request`);
   }
 

@@ -50,8 +50,8 @@ export class FcgiConnection implements FcgiLink {
   readonly encoder = new FcgiEncoder();
   /** Requests answered so far; 0 also tells that the application has not accepted it for certain. */
   served = 0;
-  /** By `performance.now()`. */
-  readonly openedAt = performance.now();
+  /** When it is not to be kept any longer, by `performance.now()`. */
+  keptUntil = Infinity;
   /** Called when the application closes the connection while it idles. */
   onIdleClose: (() => void) | undefined;
 
@@ -78,8 +78,7 @@ export class FcgiConnection implements FcgiLink {
   /** Marks the end of a request; watches for the application closing the connection meanwhile. */
   rest(): void {
     this.#idle = true;
-    const notice = () => this.#noticeIdleEnd();
-    this.#startReading().then(notice, notice);
+    this.#startReading().then(this.#noticeIdleEnd, this.#noticeIdleEnd);
   }
 
   flush(): Promise<boolean> {
@@ -99,17 +98,8 @@ export class FcgiConnection implements FcgiLink {
     return true;
   }
 
-  async receive(): Promise<Arrival> {
-    try {
-      const count = await this.#startReading();
-      return count === null ? undefined : this.#buffer.subarray(0, count);
-    } catch {
-      // A reset reads as an end: either way nothing more comes, and the protocol tells whether the
-      // reply was whole.
-      return undefined;
-    } finally {
-      this.#reading = undefined;
-    }
+  receive(): Promise<Arrival> {
+    return this.#startReading().then(this.#arrived, this.#lost);
   }
 
   keepBuffer(): void {
@@ -134,10 +124,23 @@ export class FcgiConnection implements FcgiLink {
     return this.#reading ??= this.#socket.read(this.#buffer);
   }
 
+  // Functions of the connection rather than of each request: they would be a good part of its garbage.
+
+  readonly #arrived = (count: number | null): Arrival => {
+    this.#reading = undefined;
+    return count === null ? undefined : this.#buffer.subarray(0, count);
+  };
+
+  /** A reset reads as an end: either way nothing more comes, and the protocol tells what was whole. */
+  readonly #lost = (): Arrival => {
+    this.#reading = undefined;
+    return undefined;
+  };
+
   /** Nothing may come while no request is active: an end, or bytes that belong to nobody. */
-  #noticeIdleEnd(): void {
+  readonly #noticeIdleEnd = (): void => {
     if (!this.#idle || this.#closed) return;
     this.close();
     this.onIdleClose?.();
-  }
+  };
 }

@@ -54,16 +54,22 @@ export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable {
   }
 
   acquire(lifeline: Lifeline, once: boolean): FcgiLink | Promise<FcgiLink> {
-    if (this.#mode?.type === "plain") return this.#pool.acquire(lifeline, once);
-    return this.fresh(lifeline);
+    switch (this.#mode?.type) {
+      case "plain":
+        return this.#pool.acquire(lifeline, once);
+      case "shared":
+        return this.fresh(lifeline);
+      case undefined:
+        return this.#askOnce().then(() => this.acquire(lifeline, once));
+    }
   }
 
-  async fresh(lifeline: Lifeline): Promise<FcgiLink> {
+  /** A share in a connection that is there will do: one that broke is known to have. */
+  async fresh(lifeline: Lifeline, broken?: FcgiLink): Promise<FcgiLink> {
     lifeline.throwIfCut();
-    if (this.#mode === undefined) {
-      await (this.#asking ??= this.#ask().finally(() => this.#asking = undefined));
+    if (this.#mode?.type !== "shared") {
+      return await this.#pool.fresh(lifeline, broken && connectionOf(broken));
     }
-    if (this.#mode?.type !== "shared") return await this.#pool.fresh(lifeline);
     const { slots, perConnection } = this.#mode;
     await slots.take(lifeline);
     try {
@@ -135,6 +141,10 @@ export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable {
     if (shared.connection.closed) return;
     const retire = () => shared.connection.close();
     this.#idle.set(shared, setTimeout(retire, this.#options.idleMs));
+  }
+
+  #askOnce(): Promise<void> {
+    return this.#asking ??= this.#ask().finally(() => this.#asking = undefined);
   }
 
   async #ask(): Promise<void> {

@@ -88,9 +88,19 @@ export class FcgiPool implements AsyncDisposable, EndpointSink {
     return (site && this.#wake(site)) ?? this.#connect(lifeline, site);
   }
 
-  /** A fresh connection, for a request that found its own broken. */
-  fresh(lifeline: Lifeline): Promise<FcgiConnection> {
-    return this.#connect(lifeline, this.#sites.pick());
+  /** A fresh connection, elsewhere if possible for a request that found its own broken. */
+  fresh(lifeline: Lifeline, broken?: FcgiConnection): Promise<FcgiConnection> {
+    const tried = this.#sites.members.filter(({ endpoint }) =>
+      endpoint.address === broken?.address
+    );
+    const site = this.#sites.pick(new Set(tried)) ?? this.#sites.pick();
+    return this.#connect(lifeline, site);
+  }
+
+  hasOther(refusing: FcgiConnection): boolean {
+    return this.#sites.members.some(({ endpoint, hasRoom }) =>
+      endpoint.address !== refusing.address && hasRoom
+    );
   }
 
   /** The application answers on a connection that was fresh. */
@@ -116,6 +126,8 @@ export class FcgiPool implements AsyncDisposable, EndpointSink {
     connection.served++;
     site.busy--;
     site.endpoint.usage?.end();
+    // A kept connection, too, may be the one that shows an endpoint to be back.
+    if (reusable) this.#sites.succeeded(site);
     const now = performance.now();
     if (!reusable || !this.#isKept(connection, site, now)) {
       return this.#sites.retire(connection, site);
@@ -139,9 +151,9 @@ export class FcgiPool implements AsyncDisposable, EndpointSink {
   }
 
   #isKept(connection: FcgiConnection, site: Site, now: number): boolean {
-    const { keepAlive, maxAgeMs, maxRequests } = this.#options;
+    const { keepAlive, maxRequests } = this.#options;
     if (!keepAlive || this.#closed || connection.closed || site.onEmpty !== undefined) return false;
-    if (now - connection.openedAt >= maxAgeMs || connection.served >= maxRequests) return false;
+    if (now >= connection.keptUntil || connection.served >= maxRequests) return false;
     return !site.shouldYield(now);
   }
 
@@ -199,12 +211,13 @@ export class FcgiPool implements AsyncDisposable, EndpointSink {
       } catch (error) {
         if (isGone(error)) this.#sites.failed(site, messageOf(error));
         const next = await this.#next(site, tried, began);
-        if (next === site) continue;
-        const other = next && (this.#wake(next) ?? this.#claim(next));
+        const rested = next && this.#wake(next);
+        if (next === site && rested === undefined) continue;
+        if (next !== undefined && rested === undefined) this.#claim(next);
         site.busy--;
         this.#sites.leave(site);
+        if (rested !== undefined) return rested;
         if (next === undefined) throw error;
-        if (other instanceof FcgiConnection) return other;
         site = next;
       }
     }
@@ -237,9 +250,12 @@ export class FcgiPool implements AsyncDisposable, EndpointSink {
     }
     const connection = new FcgiConnection(socket, address);
     connection.onIdleClose = () => this.#sites.lose(connection, site);
+    const now = performance.now();
+    // Those that were opened together shall not all end together.
+    connection.keptUntil = now + this.#options.maxAgeMs * (1 - Math.random() / 4);
     site.busy--;
     this.#occupy(connection, site);
-    site.expect(connection, connection.openedAt);
+    site.expect(connection, now);
     return connection;
   }
 

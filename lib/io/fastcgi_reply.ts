@@ -12,6 +12,9 @@ import type { FcgiRecord, FcgiRole } from "../protocol/fastcgi.ts";
 import type { FcgiLink } from "./fastcgi_connection.ts";
 import { ProgramLog } from "./program_log.ts";
 
+/** The failure of an application that takes no more requests. */
+export const OVERLOADED = "fcgi-overloaded";
+
 /** What the receiving half needs of a request. */
 export interface Awaited {
   readonly exchange: Exchange;
@@ -119,7 +122,7 @@ export class FcgiReply {
         }
         return;
       case "overloaded":
-        throw new GatewayError(503, "fcgi-overloaded", `${this.where} is overloaded`, {
+        throw new GatewayError(503, OVERLOADED, `${this.where} is overloaded`, {
           headers: [["retry-after", "1"]],
         });
       case "cant-mpx-conn":

@@ -1,7 +1,4 @@
-/**
- * What a conversation asks of whoever provides its connections, and which requests may be sent again when
- * one of them breaks.
- */
+/** What a conversation asks of whoever provides its connections. */
 import type { Lifeline } from "../lifeline.ts";
 import type { FcgiLink } from "./fastcgi_connection.ts";
 
@@ -13,24 +10,16 @@ export interface FcgiSource<Link extends FcgiLink> {
   readonly retryWindowMs: number;
   /** `once`: the request cannot be sent again. */
   acquire(lifeline: Lifeline, once: boolean): Link | Promise<Link>;
-  /** Another, for a request whose first one broke. */
-  fresh(lifeline: Lifeline): Promise<Link>;
+  /** Another, for a request whose first one broke: to another endpoint if there is one. */
+  fresh(lifeline: Lifeline, broken?: Link): Promise<Link>;
   /** The application answers on a connection that was fresh. */
   heard(link: Link): void;
   /** The application closed a fresh connection without an answer. */
   broken(link: Link): void;
+  /** Whether another endpoint has room for a request that this one refuses. */
+  hasOther?(link: Link): boolean;
   /** The application refuses to have requests share connections (§5.5). */
   unshare?(): void;
   /** The request is over. `complete`: nothing of it is left on the connection. */
   release(link: Link, complete: boolean): void;
 }
-
-/** Methods that may be sent again when the first try had no effect we know of (RFC 9110 §9.2.2). */
-export const IDEMPOTENT: ReadonlySet<string> = new Set([
-  "GET",
-  "HEAD",
-  "PUT",
-  "DELETE",
-  "OPTIONS",
-  "TRACE",
-]);

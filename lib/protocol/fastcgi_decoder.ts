@@ -117,7 +117,6 @@ export class FcgiDecoder {
     this.#id = uint16(bytes, at + 2);
     this.#content = uint16(bytes, at + 4);
     this.#padding = byteAt(bytes, at + 6);
-    this.#gathered = [];
   }
 
   /** What has arrived of a stream record's content; an empty record ends the stream. */
@@ -135,14 +134,21 @@ export class FcgiDecoder {
     return { type, id: this.#id, content };
   }
 
-  /** A record with a fixed body, once all of it has arrived. */
+  /** A record with a fixed body, once all of it has arrived: read in place if it came in one piece. */
   #gather(): FcgiRecord | undefined {
-    while (this.#gathered.length < this.#content) {
-      if (this.#at === this.#chunk.length) return undefined;
-      this.#gathered.push(byteAt(this.#chunk, this.#at++));
-    }
-    const record = readFixed(this.#type, this.#id, Uint8Array.from(this.#gathered));
+    const { length } = this.#gathered;
+    const missing = this.#content - length;
+    const piece = this.#chunk.subarray(this.#at, this.#at + missing);
+    this.#at += piece.length;
+    if (length === 0 && piece.length === missing) return this.#fixed(piece);
+    this.#gathered.push(...piece);
+    return piece.length < missing ? undefined : this.#fixed(Uint8Array.from(this.#gathered));
+  }
+
+  #fixed(body: Uint8Array<ArrayBuffer>): FcgiRecord {
+    const record = readFixed(this.#type, this.#id, body);
     this.#type = 0;
+    if (this.#gathered.length > 0) this.#gathered = [];
     return record;
   }
 }

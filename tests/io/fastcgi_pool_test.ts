@@ -50,6 +50,7 @@ class Place implements AsyncDisposable {
 
 interface Scene {
   readonly pool: FcgiPool;
+  readonly folder: string;
   readonly places: readonly Place[];
 }
 
@@ -59,22 +60,27 @@ interface Setting {
   readonly max?: readonly number[];
   /** The places at which nobody listens. */
   readonly gone?: readonly number[];
+  readonly backups?: readonly number[];
 }
 
 async function withPool(
-  { options = {}, max = [2], gone = [] }: Setting,
+  { options = {}, max = [2], gone = [], backups = [] }: Setting,
   body: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "pt-pool-" });
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   const endpoints = max.map((max, index) => {
-    return { address: { transport: "unix" as const, path: `${folder}/${index}` }, max };
+    return {
+      address: { transport: "unix" as const, path: `${folder}/${index}` },
+      max,
+      backup: backups.includes(index),
+    };
   });
   const places = endpoints.filter((_, index) => !gone.includes(index))
     .map(({ address }) => stack.use(new Place(address.path)));
   const pool = stack.use(new FcgiPool(endpoints, { ...OPTIONS, ...options }));
-  await body({ pool, places });
+  await body({ pool, places, folder });
 }
 
 async function take(pool: FcgiPool, lifeline = new Lifeline()): Promise<FcgiConnection> {
@@ -250,6 +256,156 @@ Deno.test("FcgiPool tells when nobody listens, and does not lose the place", asy
     for (let round = 0; round < 3; round++) await assert.rejects(take(pool), refused);
     const all = [take(pool), take(pool), take(pool)].map((one) => assert.rejects(one, refused));
     await Promise.all(all);
+  });
+});
+
+Deno.test("FcgiPool waits for one that has just gone, within the window", async () => {
+  const options = { retryWindowMs: 2000 };
+  await withPool({ max: [2], gone: [0], options }, async ({ pool, folder }) => {
+    const lifeline = new Lifeline();
+    const waiting = take(pool, lifeline);
+    await pause(100);
+    await using place = new Place(`${folder}/0`);
+    await waiting;
+    await eventually(() => place.sockets.length === 1);
+    const { connectMs = 0 } = lifeline.ledger;
+    assert.ok(connectMs >= 90 && connectMs < 2000, String(connectMs));
+  });
+});
+
+Deno.test("FcgiPool does not wait for one that has been gone for long", async () => {
+  const options = { retryWindowMs: 200 };
+  await withPool({ max: [2], gone: [0], options }, async ({ pool }) => {
+    const refused = isFailure(502, "connect-refused");
+    await assert.rejects(take(pool), refused);
+    const since = performance.now();
+    await assert.rejects(take(pool), refused);
+    assert.ok(performance.now() - since < 100);
+  });
+});
+
+Deno.test("FcgiPool tells the ledger how long connecting took, and nothing of a kept connection", async () => {
+  await withPool({}, async ({ pool }) => {
+    const fresh = new Lifeline();
+    const first = await take(pool, fresh);
+    assert.ok((fresh.writtenLedger?.connectMs ?? -1) >= 0);
+    pool.release(first, true);
+    const kept = new Lifeline();
+    await take(pool, kept);
+    assert.equal(kept.writtenLedger, undefined);
+  });
+});
+
+Deno.test("FcgiPool replaces a connection after its requests, and after its time", async () => {
+  for (const options of [{ maxRequests: 3 }, { maxAgeMs: 60 }]) {
+    await withPool({ options }, async ({ pool, places: [place] }) => {
+      const first = await take(pool);
+      for (let round = 0; round < 2; round++) {
+        pool.release(first, true);
+        assert.equal(await take(pool), first);
+      }
+      await pause(70);
+      pool.release(first, true);
+      assert.ok(await place?.isClosed(0));
+      assert.notEqual(await take(pool), first);
+    });
+  }
+});
+
+Deno.test("FcgiPool keeps as many connections warm as it is told, and replaces them", async () => {
+  const options = { minIdle: 2, idleMs: 100, maxAgeMs: 300 };
+  await withPool({ max: [4], options }, async ({ pool, places: [place] }) => {
+    await eventually(() => place?.sockets.length === 2);
+    const lifeline = new Lifeline();
+    const warm = await take(pool, lifeline);
+    assert.equal(lifeline.writtenLedger, undefined, "nobody waited for a connection");
+    // Another is opened in its stead.
+    await eventually(() => place?.sockets.length === 3);
+    pool.release(warm, true);
+    assert.ok(await place?.isClosed(0) || await place?.isClosed(1));
+    await eventually(() => (place?.sockets.length ?? 0) > 3);
+  });
+});
+
+Deno.test("FcgiPool gives one kept connection up for each that is not accepted, and no more", async () => {
+  await withPool({ max: [8] }, async ({ pool }) => {
+    const kept: FcgiConnection[] = [];
+    for (let count = 0; count < 4; count++) {
+      const connection = await take(pool);
+      pool.heard(connection);
+      kept.push(connection);
+    }
+    const waiting = await take(pool);
+    // Too early to tell.
+    const [first, ...others] = kept;
+    assert.ok(first !== undefined);
+    pool.release(first, true);
+    assert.equal(first.closed, false);
+    assert.equal(await take(pool), first);
+    await pause(60);
+    for (const connection of kept) pool.release(connection, true);
+    assert.deepEqual([first.closed, ...others.map(({ closed }) => closed)], [
+      true,
+      false,
+      false,
+      false,
+    ]);
+    // Whoever took its place may have been another server's: after a while one more is given up.
+    await eventually(() => kept.filter(({ closed }) => closed).length === 2, 300);
+    pool.heard(waiting);
+    await pause(120);
+    assert.ok(kept.filter(({ closed }) => closed).length <= 3);
+  });
+});
+
+Deno.test("FcgiPool takes the endpoints in turn if it is told to", async () => {
+  const options = { balance: "round-robin" as const };
+  await withPool({ max: [4, 4], options }, async ({ pool, places }) => {
+    for (let round = 0; round < 6; round++) pool.release(await take(pool), true);
+    await eventually(() => places.every(({ sockets }) => sockets.length === 1));
+  });
+});
+
+Deno.test("FcgiPool goes to a backup while its first is down, and comes back", async () => {
+  const notices: string[] = [];
+  const options = {
+    notice: (message: string) => notices.push(message),
+    health: { failures: 1, backOffMs: 100, maxBackOffMs: 100 },
+  };
+  await withPool(
+    { max: [9, 9], gone: [0], backups: [1], options },
+    async ({ pool, places, folder }) => {
+      const connection = await take(pool);
+      pool.heard(connection);
+      assert.match(connection.address.transport === "unix" ? connection.address.path : "", /1$/);
+      await using first = new Place(`${folder}/0`);
+      await pause(110);
+      const trial = await take(pool);
+      await eventually(() => first.sockets.length === 1);
+      pool.heard(trial);
+      await take(pool);
+      await eventually(() => first.sockets.length === 2);
+      assert.equal(places[0]?.sockets.length, 1);
+      assert.deepEqual(notices.map((text) => text.replace(/^.*\/0 /, "").replace(/:.*/, "")), [
+        "is down after 1 failures",
+        "is back",
+      ]);
+    },
+  );
+});
+
+Deno.test("FcgiPool counts connections that break off before any answer as failures", async () => {
+  const notices: string[] = [];
+  const options = { notice: (message: string) => notices.push(message) };
+  await withPool({ max: [9, 9], options }, async ({ pool, places }) => {
+    for (let round = 0; round < 3; round++) {
+      const broken = await take(pool);
+      pool.broken(broken);
+      pool.release(broken, false);
+    }
+    assert.match(notices[0] ?? "", /0 is down after 3 failures: it closed a connection without/);
+    for (let round = 0; round < 3; round++) await take(pool);
+    await eventually(() => places[1]?.sockets.length === 3);
   });
 });
 
