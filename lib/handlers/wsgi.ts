@@ -1,6 +1,7 @@
 /**
- * `wsgi`: an application in TypeScript, called in the gateway's own process by PEP 3333's convention on
- * web-standard streams (protocol/wsgi.ts holds the contract), or an object with fetch().
+ * `wsgi`: an application in TypeScript, called by PEP 3333's convention on web-standard streams
+ * (protocol/wsgi.ts holds the contract), or an object with fetch(): in the gateway's own thread, or in
+ * workers (`isolate: worker`). Applications in Python run in processes of their own.
  */
 import * as v from "valibot";
 import type { Exchange, Mount, Reply, SizedBody } from "../exchange.ts";
@@ -13,10 +14,9 @@ import {
   type Place,
   type Question,
   type Service,
-  type ServiceLog,
 } from "../handler.ts";
-import { ProgramLog } from "../io/program_log.ts";
 import { replyOf } from "../io/reply.ts";
+import { type Callee, inlineCallee } from "../io/wsgi_inline.ts";
 import {
   isMiddlewareName,
   loadApplication,
@@ -26,27 +26,41 @@ import {
   refuseMiddlewareName,
   refuseModuleName,
 } from "../io/wsgi_module.ts";
+import {
+  explainPython,
+  isPythonName,
+  openPython,
+  pythonFault,
+  pythonFields,
+  pythonPermissions,
+} from "../io/wsgi_python.ts";
+import {
+  fitsIsolation,
+  ISOLATION_FAULT,
+  workerFields,
+  workerLimits,
+} from "../io/wsgi_worker_fields.ts";
+import { WorkerPool } from "../io/wsgi_worker_pool.ts";
+import { workerSources } from "../io/wsgi_worker_thread.ts";
 import { collectEnviron, mountFacts, planEnviron } from "../protocol/cgi_environ.ts";
-import type { Application, ErrorStream } from "../protocol/wsgi.ts";
-import { Call, type Held } from "../protocol/wsgi_call.ts";
 import type { Answer } from "../protocol/wsgi_draw.ts";
-import { buildEnviron, type EnvironFrame } from "../protocol/wsgi_environ.ts";
-import type { FetchHandler } from "../protocol/wsgi_fetch.ts";
-import { FetchCall } from "../protocol/wsgi_fetch_call.ts";
-import { BodyInput } from "../protocol/wsgi_input.ts";
 
 const moduleName = v.pipe(
   text,
-  v.check((name: string) => parseModuleName(name) !== undefined, refuseModuleName),
+  v.check(
+    (name: string) => parseModuleName(name) !== undefined || isPythonName(name),
+    ({ input }) =>
+      `${refuseModuleName({ input })}, or for Python ./app.py:name or package.module:name`,
+  ),
 );
 
 const middlewareName = v.pipe(text, v.check(isMiddlewareName, refuseMiddlewareName));
 
-const schema = fields({
+const ownFields = fields({
   app: described(
     moduleName,
     "The application, or object with fetch(): ./app.ts (its default export, or the one named " +
-      "application) or ./app.ts:name.",
+      "application) or ./app.ts:name; in Python ./app.py:name or package.module:name.",
   ),
   middleware: described(
     optional(list(middlewareName)),
@@ -56,37 +70,76 @@ const schema = fields({
   env: described(optional(environment), "Variables added to the environ; they win."),
   validate: described(
     optional(flag),
-    "Checks that application, middleware and server keep to PEP 3333; default: as server.dev.",
+    "Checks that application, middleware and server keep to PEP 3333; default: as server.dev, for " +
+      "Python false.",
   ),
+  ...workerFields,
+  ...pythonFields,
 });
+
+const schema = v.pipe(
+  ownFields,
+  v.check((options) => fitsIsolation(options), ISOLATION_FAULT),
+  v.check(
+    (options) => pythonFault(options) === undefined,
+    ({ input }) => pythonFault(input) ?? "",
+  ),
+);
 
 type Options = v.InferOutput<typeof schema>;
 
 export const wsgi = defineKind({
-  summary: "Calls an application in TypeScript (PEP 3333 on web-standard streams).",
+  summary: "Calls an application in TypeScript or Python (PEP 3333).",
   schema,
   requestBody: "stream",
+  requestBodyOf: ({ app }) => isPythonName(app) ? "spool" : "stream",
   short: "app",
   describe: (options) => options.app,
-  permissions,
-  explain,
+  permissions: (options, place) =>
+    isPythonName(options.app) ? pythonPermissions(options, place) : permissions(options, place),
+  watches: (options, place) => isPythonName(options.app) ? [] : watches(options, place),
+  explain: (options, question) =>
+    isPythonName(options.app) ? explainPython(options, question) : explain(options, question),
   async open(options, context) {
-    const { app, middleware = [], validate = context.dev } = options;
-    const { folder } = context.place;
-    const loaded = await loadApplication(app, { middleware, folder, validate });
-    return loaded.type === "fetch"
-      ? new FetchService(loaded.handler, context)
-      : new WsgiService(loaded.application, options, context);
+    if (isPythonName(options.app)) return await openPython(options, context);
+    return new WsgiService(await openModule(options, context), context);
   },
 });
 
+/** Loads a module in TypeScript, here or in workers. */
+async function openModule(options: Options, context: Context): Promise<Callee> {
+  const { app, middleware = [], env = {}, isolate, validate = context.dev } = options;
+  const { place: { folder }, routes, log, route } = context;
+  const load = { middleware, folder, validate };
+  if (isolate === undefined) {
+    const surroundings = { env, routes, multiprocess: false, log };
+    return inlineCallee(await loadApplication(app, load), surroundings);
+  }
+  const limits = workerLimits(options);
+  const setup = { app, load, env, routes, multiprocess: limits.workers > 1 };
+  return await WorkerPool.start({ limits, thread: { ...limits, setup, name: route, log } });
+}
+
+/** Modules by their files. Workers load the neighbours anew as well. */
+function watches({ app, middleware = [], isolate }: Options, place: Place): readonly string[] {
+  const files = [app, ...modulesOf(middleware)].map((name) => moduleFile(name, place.folder));
+  return isolate === undefined ? files : [...new Set(files.map(folderOf))];
+}
+
+function folderOf(file: string): string {
+  return file.slice(0, file.lastIndexOf("/")) || "/";
+}
+
 /** A module may import its neighbours; what lies elsewhere has to be granted beside. */
-function permissions({ app, middleware = [] }: Options, place: Place): readonly Permission[] {
-  return [app, ...modulesOf(middleware)].map((name) => {
+function permissions(options: Options, place: Place): readonly Permission[] {
+  const { app, middleware = [], isolate } = options;
+  const modules = [app, ...modulesOf(middleware)].map((name): Permission => {
     const file = moduleFile(name, place.folder);
-    const folder = file.slice(0, file.lastIndexOf("/")) || "/";
-    return { name: "read", value: folder, reason: `to import ${file} and what lies beside it` };
+    const reason = `to import ${file} and what lies beside it`;
+    return { name: "read", value: folderOf(file), reason };
   });
+  if (isolate === undefined) return modules;
+  return [...modules, { name: "read", value: workerSources(), reason: "to start its workers" }];
 }
 
 async function explain({ app, env = {} }: Options, question: Question): Promise<Explanation> {
@@ -106,15 +159,14 @@ async function isMissing(file: string): Promise<boolean> {
   }
 }
 
+/** An application at work: in the gateway itself, or in workers. */
 class WsgiService implements Service {
-  readonly #application: Application;
+  readonly #callee: Callee;
   readonly #context: Context;
-  readonly #frame: EnvironFrame;
 
-  constructor(application: Application, { env = {} }: Options, context: Context) {
-    this.#application = application;
+  constructor(callee: Callee, context: Context) {
+    this.#callee = callee;
     this.#context = context;
-    this.#frame = { plan: planEnviron(env, undefined), routes: context.routes };
   }
 
   readonly serve = (exchange: Exchange, mount: Mount): Reply | Promise<Reply> =>
@@ -122,21 +174,12 @@ class WsgiService implements Service {
       ? this.#call(exchange, mount, null)
       : this.#context.sizeBody(exchange).then((body) => this.#call(exchange, mount, body));
 
-  /** The last request has ended, and with it the application's last call. */
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#callee[Symbol.asyncDispose]();
+  }
 
   #call(exchange: Exchange, mount: Mount, body: SizedBody | null): Reply | Promise<Reply> {
-    const { log } = this.#context;
-    const held = new Belongings(exchange.id, body, log);
-    const call = new Call(exchange, held);
-    const environ = buildEnviron(this.#frame, exchange, {
-      mount,
-      contentLength: body?.length,
-      input: new BodyInput(body),
-      errors: held.errors,
-      signal: call.signal,
-    });
-    const answer = call.run(this.#application, environ);
+    const answer = this.#callee.call(exchange, mount, body);
     return answer instanceof Promise
       ? answer.then((later) => this.#reply(later, exchange))
       : this.#reply(answer, exchange);
@@ -144,81 +187,5 @@ class WsgiService implements Service {
 
   #reply({ head, body }: Answer, exchange: Exchange): Reply {
     return replyOf(head, body, exchange, this.#context.log);
-  }
-}
-
-/** A fetch handler with nothing around it, which gets a Request and no environ. */
-class FetchService implements Service {
-  readonly #handler: FetchHandler;
-  readonly #context: Context;
-
-  constructor(handler: FetchHandler, context: Context) {
-    this.#handler = handler;
-    this.#context = context;
-  }
-
-  readonly serve = async (exchange: Exchange, mount: Mount): Promise<Reply> => {
-    const body = exchange.body === null ? null : await this.#context.sizeBody(exchange);
-    const answer = await new FetchCall(exchange, mount, body).run(this.#handler);
-    return replyOf(answer.head, answer.body, exchange, this.#context.log);
-  };
-
-  async [Symbol.asyncDispose](): Promise<void> {}
-}
-
-/** What a call holds: its request's body, and what it writes to wsgi.errors. */
-class Belongings implements Held {
-  readonly errors: ErrorText;
-  readonly #id: string;
-  readonly #body: SizedBody | null;
-  readonly #log: ServiceLog;
-
-  constructor(id: string, body: SizedBody | null, log: ServiceLog) {
-    this.#id = id;
-    this.#body = body;
-    this.#log = log;
-    this.errors = new ErrorText(id, log);
-  }
-
-  release(): void {
-    this.#body?.close();
-    ErrorText.end(this.errors);
-  }
-
-  notice(message: string): void {
-    this.#log.notice(message, this.#id);
-  }
-}
-
-const UTF8 = new TextEncoder();
-
-/** `wsgi.errors`: text becomes log lines, as a program's error stream does, with the same limits. */
-class ErrorText implements ErrorStream {
-  readonly #id: string;
-  readonly #log: ServiceLog;
-  /** Made with the first text, which most calls never write. */
-  #lines: ProgramLog | undefined;
-
-  constructor(id: string, log: ServiceLog) {
-    this.#id = id;
-    this.#log = log;
-  }
-
-  write(text: string): void {
-    this.#lines ??= new ProgramLog(this.#log, this.#id);
-    this.#lines.push(UTF8.encode(String(text)));
-  }
-
-  writelines(lines: Iterable<string>): void {
-    for (const line of lines) this.write(line);
-  }
-
-  flush(): void {
-    this.#lines?.end();
-  }
-
-  /** Not the application's to call, hence no method. */
-  static end(errors: ErrorText): void {
-    errors.#lines?.end();
   }
 }

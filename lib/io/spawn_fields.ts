@@ -26,6 +26,12 @@ interface Listening extends AccountNames {
   readonly listen?: "self" | "inherit" | undefined;
 }
 
+/** Of the options, what tells whether processes come and go. */
+interface Coming {
+  readonly processes?: number | { readonly max: number } | undefined;
+  readonly idleTimeout?: number | undefined;
+}
+
 const range = v.pipe(
   fields({
     min: described(optional(count(0)), "Processes that always run; default 1."),
@@ -39,6 +45,43 @@ const range = v.pipe(
 
 const account = v.union([text, count(0)], cannotRead("an account", "a name or a number"));
 
+/** How processes are counted, replaced, run and stopped, whatever they are. */
+export const processFields = {
+  processes: described(
+    optional(v.union(
+      [count(1), range],
+      cannotRead("a number of processes", "a count, or {min: 1, max: 8}"),
+    )),
+    "How many to run: a number, or `{min, max}` to run as many as requests need. Default 1.",
+  ),
+  idleTimeout: described(
+    optional(duration),
+    "How long a process above `min` may idle; default 30s.",
+  ),
+  maxRequests: described(
+    optional(count(1)),
+    "Requests after which a process is replaced by a fresh one; default: never.",
+  ),
+  user: described(optional(account), "The user to run as (name or id)."),
+  group: described(optional(account), "The group to run as; default: the user's own."),
+  startTimeout: described(
+    optional(duration),
+    "How long one may take until it accepts connections; default 10s.",
+  ),
+  stopTimeout: described(
+    optional(duration),
+    "How long one may take to end after SIGTERM before SIGKILL; default 5s.",
+  ),
+  guard: described(
+    optional(flag),
+    "Whether a small shell ends the processes should Portico be killed; default true. A service " +
+      "manager that ends whole groups makes it superfluous.",
+  ),
+};
+
+/** What is wrong where {@link mayIdle} says no. */
+export const IDLE_FAULT = "Cannot end what idles of a fixed number: write processes as {min, max}";
+
 const spawnFields = v.pipe(
   fields({
     command: described(
@@ -51,45 +94,16 @@ const spawnFields = v.pipe(
       "Whether the program makes the socket itself, or finds it as its descriptor 0. Default: self for " +
         "a command that names {socket} and for php-cgi, inherit for all others.",
     ),
-    processes: described(
-      optional(v.union(
-        [count(1), range],
-        cannotRead("a number of processes", "a count, or {min: 1, max: 8}"),
-      )),
-      "How many to run: a number, or `{min, max}` to run as many as requests need. Default 1.",
-    ),
-    idleTimeout: described(
-      optional(duration),
-      "How long a process above `min` may idle; default 30s.",
-    ),
     concurrency: described(
       optional(count(1)),
       "Connections that one process serves at once; default 1.",
-    ),
-    maxRequests: described(
-      optional(count(1)),
-      "Requests after which a process is replaced by a fresh one; default: never.",
     ),
     env: described(
       optional(environment),
       "The processes' environment; nothing else is in it but PATH.",
     ),
     cwd: described(optional(text), "The processes' working folder; default: that of the file."),
-    user: described(optional(account), "The user to run as (name or id)."),
-    group: described(optional(account), "The group to run as; default: the user's own."),
-    startTimeout: described(
-      optional(duration),
-      "How long one may take until it accepts connections; default 10s.",
-    ),
-    stopTimeout: described(
-      optional(duration),
-      "How long one may take to end after SIGTERM before SIGKILL; default 5s.",
-    ),
-    guard: described(
-      optional(flag),
-      "Whether a small shell ends the processes should Portico be killed; default true. A service " +
-        "manager that ends whole groups makes it superfluous.",
-    ),
+    ...processFields,
   }),
   v.check(
     ({ command, listen }) => listen !== "self" || namesSocket(command),
@@ -100,10 +114,7 @@ const spawnFields = v.pipe(
     "Cannot let another user make a socket in the gateway's folder: the program must inherit it " +
       "(listen: inherit)",
   ),
-  v.check(
-    ({ processes, idleTimeout }) => idleTimeout === undefined || typeof processes === "object",
-    "Cannot end what idles of a fixed number: write processes as {min, max}",
-  ),
+  v.check((options) => mayIdle(options), IDLE_FAULT),
 );
 
 /** `spawn`: a command alone, or a map. */
@@ -115,8 +126,15 @@ export function spawnOptions(spawn: readonly string[] | SpawnOptions): SpawnOpti
   return "command" in spawn ? spawn : { command: [...spawn] };
 }
 
+/** Whether an idle time means anything: some processes come and go. */
+export function mayIdle({ processes, idleTimeout }: Coming): boolean {
+  return idleTimeout === undefined || typeof processes === "object";
+}
+
 /** How many processes run at least and at most. */
-export function processRange({ processes = 1 }: SpawnOptions): { min: number; max: number } {
+export function processRange(
+  { processes = 1 }: SpawnOptions | Pick<SpawnOptions, "processes">,
+): { min: number; max: number } {
   if (typeof processes === "number") return { min: processes, max: processes };
   return { min: processes.min ?? 1, max: processes.max };
 }

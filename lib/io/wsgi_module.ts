@@ -1,7 +1,8 @@
 /**
  * Modules that hold WSGI applications, fetch handlers and middleware: how the configuration names them,
- * and how one is imported. The runtime keeps a module, also one that failed, for as long as the process
- * lives. Middleware that comes with Portico has a name of its own and is never looked for on the disk,
+ * and how one is imported. The runtime keeps a module, also one that failed, for as long as its thread
+ * lives, so one that has changed since is imported under another URL; what it imports itself stays as it
+ * was. Middleware that comes with Portico has a name of its own and is never looked for on the disk,
  * so that it is there in a compiled binary as well.
  */
 import { cors, gzip, methodOverride, timing, validator } from "../middleware/mod.ts";
@@ -17,7 +18,6 @@ export interface ModuleName {
 }
 
 const MODULE = /^(.*\.[cm]?[jt]sx?)(?::([A-Za-z_$][\w$]*))?$/;
-const PYTHON = /\.py(?::.*)?$|^\w+(?:\.\w+)*:\w+$/;
 
 /** Reads `./app.ts` or `./app.ts:name`; undefined if the text is neither. */
 export function parseModuleName(text: string): ModuleName | undefined {
@@ -27,10 +27,7 @@ export function parseModuleName(text: string): ModuleName | undefined {
 
 /** What is wrong with a text that {@link parseModuleName} does not take. */
 export function refuseModuleName({ input }: { readonly input: string }): string {
-  const right = "write a TypeScript module, ./app.ts or ./app.ts:name";
-  return PYTHON.test(input)
-    ? `Cannot run the Python application "${input}" yet: ${right}`
-    : `Cannot read "${input}" as a module: ${right}`;
+  return `Cannot read "${input}" as a module: write a TypeScript module, ./app.ts or ./app.ts:name`;
 }
 
 /** Middleware that needs no options, by the name that stands in the configuration. */
@@ -149,9 +146,29 @@ async function importModule(
 ): Promise<{ readonly exports: Exports; readonly file: string }> {
   const file = moduleFile(text, folder);
   try {
-    return { exports: await import(pathToFileURL(file).href), file };
+    return { exports: await import(await urlOf(file)), file };
   } catch (error) {
     throw new Error(`Cannot import ${file}: ${explained(error)}`, { cause: error });
+  }
+}
+
+/** When the files of modules had last been changed as they were first imported; undefined: not known. */
+const firstTimes = new Map<string, number | undefined>();
+
+/** The URL of a file as it is now. */
+async function urlOf(file: string): Promise<string> {
+  const { href } = pathToFileURL(file);
+  const time = await changeTime(file);
+  if (!firstTimes.has(file)) firstTimes.set(file, time);
+  return time === firstTimes.get(file) ? href : `${href}?v=${time}`;
+}
+
+/** Undefined: nobody can tell, and importing it will say why. */
+async function changeTime(file: string): Promise<number | undefined> {
+  try {
+    return (await Deno.stat(file)).mtime?.getTime();
+  } catch {
+    return undefined;
   }
 }
 

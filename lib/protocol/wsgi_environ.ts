@@ -15,6 +15,8 @@ import { wrapFile } from "./wsgi_file.ts";
 export interface EnvironFrame {
   readonly plan: EnvironPlan;
   readonly routes: readonly RouteView[];
+  /** Others of the same application run beside this one. Default: none do. */
+  readonly multiprocess?: boolean;
 }
 
 /** What belongs to one request alone. */
@@ -33,11 +35,12 @@ const NO_ARGS: readonly ByteString[] = Object.freeze([]);
 
 /** Builds the environ of one request. */
 export function buildEnviron(
-  { plan, routes }: EnvironFrame,
+  frame: EnvironFrame,
   exchange: Exchange,
   parts: EnvironParts,
 ): Environ {
-  const environ = new RequestEnviron(routes, exchange, parts);
+  const { plan } = frame;
+  const environ = new RequestEnviron(frame, exchange, parts);
   for (const [name, value] of plan.constants) environ[name] = value;
   const facts = mountFacts(parts.mount, parts.contentLength);
   walkEnviron(plan, exchange, facts, { set: (name, value) => environ[name] = value });
@@ -71,22 +74,22 @@ class RequestEnviron implements Environ {
   declare "portico.nonblocking": boolean;
   [name: string]: unknown;
 
-  constructor(routes: readonly RouteView[], exchange: Exchange, parts: EnvironParts) {
+  constructor(frame: EnvironFrame, exchange: Exchange, parts: EnvironParts) {
     Object.setPrototypeOf(this, null);
     this["wsgi.version"] = VERSION;
     this["wsgi.url_scheme"] = exchange.scheme;
     this["wsgi.input"] = parts.input;
     this["wsgi.input_terminated"] = true;
     this["wsgi.errors"] = parts.errors;
-    // One thread; whether there are further processes, only their supervisor knows.
+    // Workers share no memory: to each other they are processes.
     this["wsgi.multithread"] = false;
-    this["wsgi.multiprocess"] = false;
+    this["wsgi.multiprocess"] = frame.multiprocess ?? false;
     this["wsgi.run_once"] = false;
     this["wsgi.file_wrapper"] = wrapFile;
     this["wsgiorg.routing_args"] = [NO_ARGS, parts.mount.params];
     this["portico.request_id"] = exchange.id;
     this["portico.client"] = exchange.client;
-    this["portico.routes"] = routes;
+    this["portico.routes"] = frame.routes;
     this["portico.signal"] = parts.signal;
     this["portico.nonblocking"] = true;
   }

@@ -271,20 +271,12 @@ Deno.test("wsgi takes modules by file, and by file and name", () => {
   assert.deepEqual(faultsOf("wsgi: {app: ./a.ts, middleware: [./b.ts:c], env: {A: 1}}"), []);
 });
 
-Deno.test("wsgi refuses Python applications when the table is checked", () => {
-  for (const app of ["./app.py", "./app.py:application", "package.module:application", "app:app"]) {
-    const [message = "", ...more] = faultsOf(`wsgi: "${app}"`);
-    assert.match(message, /^Cannot run the Python application ".*" yet: write a TypeScript module/);
-    assert.deepEqual(more, []);
-  }
-});
-
 Deno.test("wsgi refuses what names no module, and fields that it does not have", () => {
   for (const app of ["./app", "./app.rb", "./app.ts:", "./app.ts:a-b", "./app.ts:1"]) {
     assert.match(faultsOf(`wsgi: "${app}"`).join(), /^Cannot read ".*" as a module: write/, app);
   }
   assert.match(faultsOf("wsgi: {app: ./a.ts, middleware: [./b.rb]}").join(), /b\.rb/);
-  assert.match(faultsOf("wsgi: {app: ./a.ts, isolate: true}").join(), /Unknown key "isolate"/);
+  assert.match(faultsOf("wsgi: {app: ./a.ts, isolated: true}").join(), /Unknown key "isolated"/);
   assert.match(faultsOf("wsgi: {middleware: []}").join(), /Missing key "app"/);
 });
 

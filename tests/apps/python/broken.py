@@ -1,0 +1,3 @@
+"""Cannot be imported."""
+
+import not_a_module_of_anybody
