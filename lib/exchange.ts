@@ -57,6 +57,36 @@ export interface Exchange {
   readonly withholds: (lowerName: string) => boolean;
   /** Says when the work on this request shall end before its time, and why. */
   readonly lifeline: Lifeline;
+  /** What the gateway found out about the request on its way: variables for the program. */
+  readonly variables?: readonly HeaderPair[] | undefined;
+}
+
+/** The same request, something about it told differently. */
+export function derived(exchange: Exchange, changes: Partial<Exchange>): Exchange {
+  const { id, method, target, path, query, headers, hostname, authority, scheme } = exchange;
+  const { client, server, withholds, lifeline, variables, request } = exchange;
+  return {
+    id,
+    method,
+    target,
+    path,
+    query,
+    headers,
+    hostname,
+    authority,
+    scheme,
+    client,
+    server,
+    withholds,
+    lifeline,
+    variables,
+    ...(request && { request }),
+    // Asking for it may cost something.
+    get body() {
+      return exchange.body;
+    },
+    ...changes,
+  };
 }
 
 /** Where in the URL space the request met its route: the border between SCRIPT_NAME and PATH_INFO. */
@@ -120,7 +150,18 @@ export interface LocalRedirect {
   readonly target: ByteString;
 }
 
-export type Outcome = Reply | LocalRedirect;
+/**
+ * A response of the runtime's own making, which goes out as it is: only it knows what else hangs on it (a
+ * WebSocket's upgrade). The route's `headers` and the rules for replies do not touch it.
+ */
+export interface ReadyResponse {
+  readonly type: "response";
+  readonly response: Response;
+  /** Resolves when the work behind it is over; it never rejects. */
+  readonly ended: Promise<void>;
+}
+
+export type Outcome = Reply | LocalRedirect | ReadyResponse;
 
 /** The decoded path with encoded slashes as the slashes they stand for. */
 export function plainPath(path: ByteString): ByteString {

@@ -1,0 +1,264 @@
+/**
+ * Connections to the origins of one proxy route: how many, kept how long, and who waits for one. Which
+ * origin gets a request is the balancer's business; one that cannot be reached is passed over for the next,
+ * since nothing was sent to it yet.
+ */
+import { GatewayError } from "../errors.ts";
+import { formatAddress } from "../fields.ts";
+import type { Lifeline } from "../lifeline.ts";
+import { type Balance, Balancer, HEALTH, type Member } from "./balancer.ts";
+import { isGone } from "./dial.ts";
+import { type Origin, type ReachOptions, reachOrigin } from "./http_origin.ts";
+import { nextTurn, OriginConnection } from "./http_origin_connection.ts";
+import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
+
+export interface OriginPoolOptions extends WaitingOptions, ReachOptions {
+  /** Connections at once to each origin. */
+  readonly max: number;
+  /** Connections at rest, all origins together. */
+  readonly maxIdle: number;
+  /** How long one rests before it is closed. */
+  readonly idleMs: number;
+  readonly balance: Balance;
+  readonly notice?: ((message: string) => void) | undefined;
+}
+
+interface Resting {
+  readonly connection: OriginConnection;
+  readonly since: number;
+}
+
+class Site implements Member {
+  readonly name: string;
+  readonly backup: boolean;
+  /** Connections, those that are being opened among them. */
+  open = 0;
+  /** The longest at rest come first. */
+  readonly resting: Resting[] = [];
+
+  constructor(readonly origin: Origin, readonly max: number) {
+    this.name = formatAddress(origin.address);
+    this.backup = origin.backup;
+  }
+
+  get hasRoom(): boolean {
+    return this.resting.length > 0 || this.open < this.max;
+  }
+
+  /** Among equals, one with a connection at hand comes first. */
+  get load(): number {
+    return this.open - this.resting.length - (this.resting.length > 0 ? 0.5 : 0);
+  }
+}
+
+export class OriginPool implements AsyncDisposable {
+  readonly #options: OriginPoolOptions;
+  readonly #sites: Balancer<Site>;
+  readonly #busy = new Map<OriginConnection, Site>();
+  readonly #line: WaitingLine<OriginConnection>;
+  #resting = 0;
+  #keeper: ReturnType<typeof setInterval> | undefined;
+  #closed = false;
+
+  constructor(origins: readonly Origin[], options: OriginPoolOptions) {
+    const { balance, notice, max } = options;
+    this.#options = options;
+    this.#line = new WaitingLine(options);
+    this.#sites = new Balancer({ balance, health: HEALTH, notice, now: () => performance.now() });
+    for (const origin of origins) this.#sites.add(new Site(origin, max));
+  }
+
+  /** Whether connections are kept at all. */
+  get keeps(): boolean {
+    return this.#options.maxIdle > 0;
+  }
+
+  /**
+   * A connection for one request, at rest or fresh. `once`: the request cannot be sent again, so the
+   * runtime is first given a turn to notice that an origin has closed its end.
+   * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link reachOrigin}; or the
+   * lifeline's reason.
+   */
+  acquire(lifeline: Lifeline, once: boolean): OriginConnection | Promise<OriginConnection> {
+    lifeline.throwIfCut();
+    if (once && this.#resting > 0) return nextTurn().then(() => this.acquire(lifeline, false));
+    const site = this.#sites.pick();
+    return (site && this.#wake(site)) ?? this.#connect(lifeline, site);
+  }
+
+  /** A fresh connection, for a request that found its own broken. */
+  async fresh(lifeline: Lifeline): Promise<OriginConnection> {
+    // The others at rest broke with it, more likely than not; each is noticed by itself, given a turn.
+    await nextTurn();
+    const site = this.#sites.pick();
+    const oldest = site?.open === site?.max ? site?.resting.shift()?.connection : undefined;
+    if (site !== undefined && oldest !== undefined) {
+      this.#resting--;
+      oldest.close();
+      site.open--;
+    }
+    return await this.#connect(lifeline, site);
+  }
+
+  /** The origin answers. */
+  heard(connection: OriginConnection): void {
+    const site = this.#busy.get(connection);
+    if (site !== undefined) this.#sites.succeeded(site);
+  }
+
+  /** The origin gave no answer, on a connection that was fresh or in the time it had. */
+  broken(connection: OriginConnection, reason: string): void {
+    const site = this.#busy.get(connection);
+    if (site !== undefined) this.#sites.failed(site, reason);
+  }
+
+  /** Gives a connection back after its request. `reusable`: nothing of it is left over. */
+  release(connection: OriginConnection, reusable: boolean): void {
+    const site = this.#busy.get(connection);
+    if (site === undefined) return;
+    this.#busy.delete(connection);
+    connection.served++;
+    if (this.#closed || !this.keeps || !reusable || connection.closed) {
+      return this.#retire(connection, site);
+    }
+    const waiter = this.#line.next();
+    if (waiter !== undefined) {
+      this.#busy.set(connection, site);
+      return waiter.resolve(connection);
+    }
+    if (this.#resting >= this.#options.maxIdle) return this.#retire(connection, site);
+    connection.rest();
+    site.resting.push({ connection, since: performance.now() });
+    this.#resting++;
+    this.#keeper ??= setInterval(() => this.#look(), Math.max(100, this.#options.idleMs / 4));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#retireResting(Infinity);
+    for (const connection of this.#busy.keys()) connection.close();
+    for (let waiter = this.#line.next(); waiter !== undefined; waiter = this.#line.next()) {
+      waiter.reject(stopping());
+    }
+    await Promise.resolve();
+  }
+
+  #wake(site: Site): OriginConnection | undefined {
+    const connection = site.resting.pop()?.connection;
+    if (connection === undefined) return undefined;
+    this.#resting--;
+    connection.occupy();
+    this.#busy.set(connection, site);
+    return connection;
+  }
+
+  #connect(lifeline: Lifeline, site: Site | undefined): Promise<OriginConnection> {
+    return site === undefined ? this.#line.wait(lifeline) : this.#connectFor(lifeline, site);
+  }
+
+  /** Opens a connection for a request; if that ends first, the connection is there for the next. */
+  #connectFor(lifeline: Lifeline, site: Site): Promise<OriginConnection> {
+    const { promise, resolve, reject } = Promise.withResolvers<OriginConnection>();
+    let left = false;
+    const leave = (reason: Error) => {
+      left = true;
+      reject(reason);
+    };
+    const since = performance.now();
+    lifeline.onCut(leave);
+    this.#open(site).finally(() => lifeline.forget(leave)).then((connection) => {
+      if (left) return this.release(connection, true);
+      const { ledger } = lifeline;
+      ledger.connectMs = (ledger.connectMs ?? 0) + performance.now() - since;
+      resolve(connection);
+    }, reject);
+    return promise;
+  }
+
+  /** Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve. */
+  async #open(site: Site): Promise<OriginConnection> {
+    const tried = new Set<Site>();
+    for (let next: Site | undefined = site;;) {
+      const current: Site = next;
+      tried.add(current);
+      current.open++;
+      try {
+        return await this.#dial(current);
+      } catch (error) {
+        current.open--;
+        if (isGone(error)) this.#sites.failed(current, messageOf(error));
+        this.#callWaiting();
+        next = this.#closed ? undefined : this.#sites.pick(tried);
+        if (next === undefined) throw error;
+        const rested = this.#wake(next);
+        if (rested !== undefined) return rested;
+      }
+    }
+  }
+
+  async #dial(site: Site): Promise<OriginConnection> {
+    const socket = await reachOrigin(site.origin, this.#options);
+    if (this.#closed) {
+      socket.close();
+      throw stopping();
+    }
+    const connection = new OriginConnection(socket, site.origin);
+    connection.onIdleClose = () => this.#lose(connection, site);
+    this.#busy.set(connection, site);
+    return connection;
+  }
+
+  /** The origin has closed a connection at rest. */
+  #lose(connection: OriginConnection, site: Site): void {
+    const index = site.resting.findIndex((resting) => resting.connection === connection);
+    if (index < 0) return;
+    site.resting.splice(index, 1);
+    this.#resting--;
+    site.open--;
+    this.#callWaiting();
+  }
+
+  #retire(connection: OriginConnection, site: Site): void {
+    connection.close();
+    site.open--;
+    this.#callWaiting();
+  }
+
+  /** Opens connections for those who wait, as far as there is room. */
+  #callWaiting(): void {
+    while (!this.#closed && this.#line.length > 0) {
+      const site = this.#sites.pick();
+      const waiter = site && this.#line.next();
+      if (site === undefined || waiter === undefined) return;
+      const rested = this.#wake(site);
+      if (rested !== undefined) waiter.resolve(rested);
+      else this.#connectFor(waiter.lifeline, site).then(waiter.resolve, waiter.reject);
+    }
+  }
+
+  #look(): void {
+    this.#retireResting(performance.now() - this.#options.idleMs);
+  }
+
+  #retireResting(before: number): void {
+    for (const site of this.#sites.members) {
+      for (let [oldest] = site.resting; oldest !== undefined && oldest.since < before;) {
+        site.resting.shift();
+        this.#resting--;
+        this.#retire(oldest.connection, site);
+        [oldest] = site.resting;
+      }
+    }
+    if (this.#resting > 0) return;
+    clearInterval(this.#keeper);
+    this.#keeper = undefined;
+  }
+}
+
+function stopping(): GatewayError {
+  return new GatewayError(503, "shutting-down", "The server stops");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
