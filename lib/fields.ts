@@ -16,10 +16,11 @@ import {
   MAX_SOCKET_PATH,
   parseAddress,
   parseDuration,
+  parseListenAddress,
   parseSize,
   SIZE,
 } from "./values.ts";
-import type { Address } from "./values.ts";
+import type { Address, ListenAddress } from "./values.ts";
 
 export { dictionary, fields } from "./maps.ts";
 export {
@@ -27,10 +28,11 @@ export {
   formatAddress,
   parseAddress,
   parseDuration,
+  parseListenAddress,
   parseSize,
   quote,
 } from "./values.ts";
-export type { Address } from "./values.ts";
+export type { Address, ListenAddress } from "./values.ts";
 
 interface Grammar<T> {
   readonly what: string;
@@ -118,12 +120,12 @@ export const address = scalar({
 });
 
 /** Where the server listens; port 0 picks a free one. */
-export const listenAddress = scalar({
+export const listenAddress = scalar<ListenAddress>({
   what: "an address to listen on",
   right: '"127.0.0.1:8080", "[::1]:8080", ":8080" or "unix:/path"',
   pattern: LISTEN_ADDRESS,
-  examples: ["127.0.0.1:8080", "[::1]:8080", ":8080", "unix:/run/portico.sock"],
-  parse: parseAddress,
+  examples: ["127.0.0.1:8080", "[::1]:8080", ":8080", "https://:443", "unix:/run/portico.sock"],
+  parse: parseListenAddress,
   refuse: socketFault,
 });
 
@@ -168,6 +170,13 @@ export function oneOrMore<Item extends v.GenericSchema>(item: Item) {
     // A list was either right or is faulty inside; what remains is about one item.
     (issue) => issue.issues?.at(-1)?.message ?? cannotRead("an item", "one, or a list")(issue),
   );
+}
+
+/** The message of a union of a text and a map: about the one that was meant. */
+export function textOrMap(issue: v.UnionIssue<v.BaseIssue<unknown>>): string {
+  const { input, issues = [] } = issue;
+  const meant = typeof input === "object" ? issues.at(-1) : issues[0];
+  return meant?.message ?? cannotRead("an item", "text or a map")(issue);
 }
 
 const variableName = v.pipe(

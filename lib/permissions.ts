@@ -4,7 +4,8 @@
  */
 import type { Table } from "./config/table.ts";
 import { type Address, formatAddress } from "./fields.ts";
-import type { Permission } from "./handler.ts";
+import type { Permission, RouteOptions } from "./handler.ts";
+import { passwordThreadSource } from "./io/password_thread.ts";
 import { resolvePath } from "./values.ts";
 
 /** A permission with who asks for it: `server.listen`, or a route by name. */
@@ -16,7 +17,10 @@ export interface Need extends Permission {
 export function needsOf(table: Table, listen: readonly Address[], configFile: string): Need[] {
   const who = "the gateway";
   const needs: Need[] = [{ who, name: "read", value: configFile, reason: "to read its table" }];
-  for (const address of listen) needs.push(...listenNeeds(address));
+  for (const address of listen) {
+    needs.push(...addressNeeds("server.listen", address, "to listen there"));
+  }
+  needs.push(...serverNeeds(table.server));
   const { spoolDir, runDir } = table.server;
   const place = { folder: table.folder, spoolDir, runDir };
   for (const route of table.routes) {
@@ -28,13 +32,40 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
       const value = resolvePath(folder, table.folder);
       needs.push({ who: name, name: "read", value, reason: "to send its files (sendfile)" });
     }
+    needs.push(...authNeeds(name, route.options, table.folder));
+    for (const where of route.options.authorize?.connect ?? []) {
+      const address = where.transport === "tcp"
+        ? where
+        : { ...where, path: resolvePath(where.path, table.folder) };
+      needs.push(...addressNeeds(name, address, "to ask who may use it (authorize)"));
+    }
   }
   return needs;
 }
 
-function listenNeeds(address: Address): Need[] {
-  const who = "server.listen";
-  const reason = "to listen there";
+function serverNeeds({ tls, originSecret }: Table["server"]): Need[] {
+  const needs: Need[] = [];
+  for (const value of tls === undefined ? [] : [tls.cert, tls.key]) {
+    needs.push({ who: "server.tls", name: "read", value, reason: "to speak https" });
+  }
+  if (originSecret !== undefined) {
+    const reason = "to know what the CDN sends";
+    needs.push({ who: "server.originSecret", name: "env", value: originSecret.env, reason });
+  }
+  return needs;
+}
+
+function authNeeds(who: string, { auth }: RouteOptions, folder: string): Need[] {
+  if (auth === undefined) return [];
+  const value = resolvePath(auth.basic.file, folder);
+  return [
+    { who, name: "read", value, reason: "to know its users (auth)" },
+    { who, name: "read", value: passwordThreadSource(), reason: "to start what checks passwords" },
+  ];
+}
+
+/** A Unix socket takes three grants: the runtime asks for its file and for the use of it. */
+function addressNeeds(who: string, address: Address, reason: string): Need[] {
   const net: Need = { who, name: "net", value: formatAddress(address), reason };
   if (address.transport === "tcp") return [net];
   return [
@@ -44,8 +75,9 @@ function listenNeeds(address: Address): Need[] {
   ];
 }
 
-function spools({ kind, options }: Table["routes"][number]): boolean {
-  return (options.requestBody ?? kind.requestBody) === "spool" && options.maxRequestBody > 2 ** 20;
+function spools({ kind, fields, options }: Table["routes"][number]): boolean {
+  const mode = options.requestBody ?? kind.requestBodyOf?.(fields) ?? kind.requestBody;
+  return mode === "spool" && options.maxRequestBody > 2 ** 20;
 }
 
 function spoolNeeds(who: string, spoolDir: string): Need[] {

@@ -3,12 +3,13 @@
  * is taken from the runtime's URL string and never through `URL`, which rewrites it.
  *
  * The runtime concatenates scheme, Host and target unparsed, so a hostile Host could pose as part of the
- * path. Hence the Host is checked by grammar and against the authority found in the URL.
+ * path. Hence the Host is checked by grammar and against the authority found in the URL
+ * (RFC 9112 §3.2, RFC 9113 §8.3.1).
  */
 import { type ByteString, type Endpoint, type Exchange, type LocalRedirect } from "./exchange.ts";
 import { GatewayError } from "./errors.ts";
 import type { Lifeline } from "./lifeline.ts";
-import { parseAuthority } from "./protocol/authority.ts";
+import { type Authority, parseAuthority } from "./protocol/authority.ts";
 import { decodeTarget } from "./protocol/cgi_path.ts";
 import type { Trust } from "./protocol/forwarding.ts";
 
@@ -31,7 +32,7 @@ export function newRequestId(): string {
 
 /**
  * Reads a request.
- * @throws {GatewayError} 400 `bad-host` or `bad-target`.
+ * @throws {GatewayError} 400 `bad-host`, `no-host` or `bad-target`, and what `trust` throws.
  */
 export function receive(
   request: Request,
@@ -39,8 +40,8 @@ export function receive(
   trust: Trust,
   { id, lifeline }: { readonly id: string; readonly lifeline: Lifeline },
 ): Exchange {
-  const { headers, url } = request;
-  const split = splitUrl(url, headers.get("host"));
+  const { headers } = request;
+  const split = splitUrl(request, connection);
   const decoded = decodeTarget(split.target);
   const { peer, local, scheme } = connection;
   const forwarded = trust.resolve(peer, headers, {
@@ -147,7 +148,11 @@ class ReceivedExchange implements Exchange {
 }
 
 /** Splits the runtime's URL string into authority and raw target, and checks one against the Host. */
-function splitUrl(url: string, host: string | null): { authority: string; target: string } {
+function splitUrl(
+  { url, headers }: Request,
+  { local, scheme }: Connection,
+): { authority: string; target: string } {
+  const host = headers.get("host");
   const start = url.indexOf("://") + 3;
   const slash = url.indexOf("/", start);
   // Only CONNECT has no path; no route takes it without naming it, and none can name its target.
@@ -155,20 +160,65 @@ function splitUrl(url: string, host: string | null): { authority: string; target
     throw new GatewayError(400, "bad-target", "Cannot route a target without a path");
   }
   const authority = url.slice(start, slash);
-  if (host !== null && host !== "" && host !== authority) {
-    if (parseAuthority(host) === undefined) throw badHost(host);
-    // Absolute form: its authority replaces the Host (RFC 9112 §3.2.2), but a front that went by the
-    // Host would have judged another site than the one that answers.
-    throw new GatewayError(
-      400,
-      "bad-host",
-      `Host "${host}" differs from the target's "${authority}"`,
-    );
+  const target = url.slice(slash);
+  if (host === null) {
+    checkHostless(url.slice(0, start - 3), authority, { headers, local, scheme });
+  } else {
+    checkScheme(url, scheme, local);
+    if (host !== authority) checkHosts(host, authority);
   }
-  if (url.startsWith("http+unix") && (host === null || host === "")) {
-    return { authority: "localhost", target: url.slice(slash) };
+  if (parseAuthority(authority) === undefined) throw badHost(authority);
+  return { authority, target };
+}
+
+/** Absolute form may name any scheme; this listener serves one (RFC 9110 §7.4). */
+function checkScheme(url: string, own: string, local: Endpoint): void {
+  if (url.startsWith(own) && url.startsWith("://", own.length)) return;
+  if (local.port === 0 && url.startsWith("http+unix://")) return;
+  throw new GatewayError(400, "bad-target", `The target's scheme is not ${own}`);
+}
+
+/**
+ * Absolute form: its authority replaces the Host (RFC 9112 §3.2.2), but a front that went by the Host
+ * would have judged another site than the one that answers. The same holds for a Host beside HTTP/2's
+ * `:authority`.
+ */
+function checkHosts(host: string, authority: string): void {
+  const asked = parseAuthority(host);
+  const named = parseAuthority(authority);
+  if (asked === undefined) throw badHost(host);
+  if (named !== undefined && isSame(asked, named)) return;
+  const message = `Host "${host}" differs from the target's "${authority}"`;
+  throw new GatewayError(400, "bad-host", message);
+}
+
+function isSame(a: Authority, b: Authority): boolean {
+  return a.hostname === b.hostname && a.port === b.port;
+}
+
+/** What HTTP/1 has and HTTP/2 forbids (RFC 9113 §8.2.2): whoever sends it without a Host forgot that. */
+const OF_HTTP1 = ["connection", "keep-alive", "upgrade", "transfer-encoding"];
+
+/**
+ * A request without a Host is HTTP/2, which has `:authority` instead, or breaks RFC 9112 §3.2; the
+ * runtime tells neither the version nor that it put `localhost` and the port there itself. Under TLS
+ * that name is an everyday one for HTTP/2; without, only HTTP/1 is.
+ */
+function checkHostless(
+  scheme: string,
+  authority: string,
+  { headers, local, scheme: own }: Pick<Connection, "local" | "scheme"> & { headers: Headers },
+): void {
+  const invented = local.port === 0
+    ? authority.startsWith("%2F")
+    : own === "http" && authority === `localhost:${local.port}`;
+  if (invented || OF_HTTP1.some((name) => headers.has(name))) {
+    throw new GatewayError(400, "no-host", "The request has no Host");
   }
-  return { authority, target: url.slice(slash) };
+  // Behind a TLS front HTTP/2 may tell the client's scheme (RFC 9113 §8.3.1).
+  if (scheme !== "http" && scheme !== "https" && scheme !== "http+unix") {
+    throw new GatewayError(400, "bad-target", `Cannot serve the scheme "${scheme}"`);
+  }
 }
 
 function badHost(host: string): GatewayError {

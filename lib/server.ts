@@ -1,42 +1,56 @@
 /**
- * The gateway on its listeners: accepts, reloads, drains. The runtime's listener ends when descriptors
- * run out and knows no time limits; this file makes up for what can be made up for.
+ * The gateway on its listeners: accepts, reloads, drains. What the table has become is served from the
+ * next request on, whichever listener it comes by; what was under way ends by the table it began with.
  */
-import { type Address, formatAddress } from "./fields.ts";
 import { GatewayError } from "./errors.ts";
-import type { Endpoint } from "./exchange.ts";
+import type { ListenAddress } from "./fields.ts";
 import { type Generation, type Ground, openGeneration } from "./generation.ts";
 import type { Table } from "./config/table.ts";
-import { closeQuietly } from "./io/dial.ts";
+import type { Receiver } from "./io/listener.ts";
+import { Listeners, type Role } from "./listeners.ts";
+import { isAsterisk, OwnAnswers } from "./own_answers.ts";
+import type { Connection } from "./receive.ts";
 
-/** Before a listener that ended by itself is opened again. */
-const RELISTEN_MS = 200;
 const POLL_MS = 20;
 /** How long requests that were cut may take to end: a program has two seconds before it is killed. */
 const CUT_MS = 5000;
 
 export class Server {
   readonly #ground: Ground;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: Listeners;
+  readonly #own: OwnAnswers;
+  #listen: readonly ListenAddress[];
   #current: Generation;
   /** Earlier generations on their way out. */
   readonly #leaving = new Set<Promise<void>>();
+  readonly #retiring = new Set<Generation>();
   #stopping: Promise<void> | undefined;
 
-  private constructor(ground: Ground, generation: Generation) {
+  private constructor(
+    ground: Ground,
+    generation: Generation,
+    listen: readonly ListenAddress[],
+  ) {
     this.#ground = ground;
     this.#current = generation;
+    this.#listen = listen;
+    this.#own = new OwnAnswers(ground.log);
+    this.#listeners = new Listeners({
+      receiver: (role) => this.#receiver(role),
+      notice: (message) => ground.log.notice(message),
+      quiet: () => this.#quiet(),
+    });
   }
 
   /** Opens the table's routes, then listens. Rejects, with everything closed again, if either fails. */
   static async start(
     table: Table,
-    listen: readonly Address[],
+    listen: readonly ListenAddress[],
     ground: Ground,
   ): Promise<Server> {
-    const server = new Server(ground, await openGeneration(table, ground));
+    const server = new Server(ground, await openGeneration(table, ground), listen);
     try {
-      for (const address of listen) await server.#listen(address);
+      await server.#listeners.arrange({ listen, tls: table.server.tls });
     } catch (error) {
       await server.stop();
       throw error;
@@ -46,12 +60,28 @@ export class Server {
 
   /** Where it listens, ports settled: `http://127.0.0.1:8080`, `unix:/path`. */
   get addresses(): readonly string[] {
-    return this.#listeners.map((listener) => listener.url);
+    return this.#listeners.urls;
   }
 
-  /** Serves by a new table from now on; requests under way end by the old one. */
-  async reload(table: Table): Promise<void> {
+  /**
+   * Serves by a new table from now on, and on these addresses if they are given; requests under way end
+   * by the old one. Rejects, with the old one in place, if a route or an address cannot be opened.
+   */
+  async reload(table: Table, listen: readonly ListenAddress[] = this.#listen): Promise<void> {
     const next = await openGeneration(table, this.#ground);
+    try {
+      await this.#listeners.arrange({ listen, tls: table.server.tls }, () => {
+        this.#replace(next);
+        this.#listen = listen;
+      });
+    } catch (error) {
+      if (this.#current !== next) await next[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  #replace(next: Generation): void {
+    const { table } = next;
     const old = this.#current;
     this.#current = next;
     this.#ground.log.format = table.server.accessLog;
@@ -70,7 +100,7 @@ export class Server {
     const deadline = performance.now() + drainTimeoutMs;
     // Closing a listener fails the uploads on it: let those that run arrive first.
     while (this.#current.uploads() > 0 && performance.now() < deadline) await sleep(POLL_MS);
-    const closed = Promise.all(this.#listeners.map((listener) => listener.shutdown()));
+    const closed = this.#listeners.shutdown();
     const inTime = await settledWithin(closed, deadline - performance.now());
     // Aborting the listeners too would do nothing: after `shutdown` the runtime knows them no more.
     if (!inTime) {
@@ -84,142 +114,72 @@ export class Server {
 
   async #retire(generation: Generation, withinMs: number): Promise<void> {
     const { gateway } = generation;
+    this.#retiring.add(generation);
     if (!await settledWithin(gateway.idle(), withinMs)) {
       this.#ground.log.notice(`${gateway.active} requests did not end within the drain time`);
     }
     await generation[Symbol.asyncDispose]();
+    this.#retiring.delete(generation);
   }
 
-  async #listen(address: Address): Promise<void> {
-    if (address.transport === "unix") await clearSocket(address.path);
-    const handle = (request: Request, local: Endpoint, info: Deno.ServeHandlerInfo) =>
-      this.#current.gateway.handle(request, {
-        peer: peerOf(info.remoteAddr),
-        local,
-        scheme: "http",
-      });
-    const notice = (message: string) => this.#ground.log.notice(message);
-    try {
-      this.#listeners.push(new Listener(address, handle, notice));
-    } catch (error) {
-      throw new Error(`Cannot listen on ${formatAddress(address)}: ${reasonOf(error)}`, {
-        cause: error,
-      });
+  /** Whoever sends requests by a listener of this role. */
+  #receiver(role: Role): Receiver {
+    if (role === "redirect") {
+      return (request, arrival) => {
+        const port = this.#listeners.securePort;
+        // What cannot be received is refused, which needs no route either.
+        return this.#own.toHttps(request, arrival, port) ?? this.#serve(request, arrival);
+      };
     }
-  }
-}
-
-type Handle = (
-  request: Request,
-  local: Endpoint,
-  info: Deno.ServeHandlerInfo,
-) => Response | Promise<Response>;
-
-/** One address that is listened on, whatever happens to the runtime's own listener. */
-class Listener {
-  readonly #notice: (message: string) => void;
-  readonly #handle: Handle;
-  #address: Address;
-  #local: Endpoint;
-  #server: Deno.HttpServer;
-  #stopping = false;
-
-  constructor(address: Address, handle: Handle, notice: (message: string) => void) {
-    this.#handle = handle;
-    this.#notice = notice;
-    this.#address = address;
-    this.#local = endpointOf(address);
-    this.#server = this.#serve();
-  }
-
-  get url(): string {
-    const where = formatAddress(this.#address);
-    return this.#address.transport === "unix" ? where : `http://${where}`;
-  }
-
-  async shutdown(): Promise<void> {
-    this.#stopping = true;
-    await this.#server.shutdown();
-  }
-
-  #serve(): Deno.HttpServer {
-    const common = {
-      onListen: () => {},
-      // Called for bodies that failed, which the gateway has reported by then.
-      onError: () => new Response(null, { status: 500 }),
+    if (role === "http") return (request, arrival) => this.#serve(request, arrival);
+    return (request, arrival) => {
+      const response = this.#serve(request, arrival);
+      const hsts = this.#current.table.server.tls?.hsts;
+      if (hsts === undefined) return response;
+      return response instanceof Promise
+        ? response.then((later) => withHsts(later, hsts))
+        : withHsts(response, hsts);
     };
-    const handler = (request: Request, info: Deno.ServeHandlerInfo) =>
-      this.#handle(request, this.#local, info);
-    const address = this.#address;
-    if (address.transport === "unix") {
-      const server = Deno.serve({ ...common, path: address.path }, handler);
-      // The front proxy usually runs under another user of the same group.
-      Deno.chmodSync(address.path, 0o660);
-      this.#watch(server);
-      return server;
-    }
-    const { hostname, port } = address;
-    const server = Deno.serve({ ...common, hostname, port }, handler);
-    // Port 0 has become a real one; keep it when listening again.
-    if (server.addr.transport === "tcp") {
-      this.#address = { transport: "tcp", hostname, port: server.addr.port };
-      this.#local = { address: server.addr.hostname, port: server.addr.port };
-    }
-    this.#watch(server);
-    return server;
   }
 
-  /** Descriptors ran out: connections go on, but nobody accepts any more until we listen again. */
-  async #watch(server: Deno.HttpServer): Promise<void> {
-    try {
-      await server.finished;
-    } catch (error) {
-      this.#notice(`The listener on ${this.url} ended (${messageOf(error)}): listening again`);
-    }
-    while (!this.#stopping) {
-      await sleep(RELISTEN_MS);
-      if (this.#stopping) return;
-      try {
-        if (this.#address.transport === "unix") await clearSocket(this.#address.path);
-        this.#server = this.#serve();
-        return;
-      } catch {
-        // Still none to spare: try again.
-      }
-    }
+  #serve(request: Request, connection: Connection): Response | Promise<Response> {
+    const { gateway, trust, allow } = this.#current;
+    const own = isAsterisk(request)
+      ? this.#own.asterisk(request, connection, { trust, allow })
+      : undefined;
+    return own ?? gateway.handle(request, connection);
+  }
+
+  /** Waits for uploads, since the runtime fails them with the listener that they came by. */
+  async #quiet(): Promise<void> {
+    const deadline = performance.now() + this.#current.table.server.drainTimeoutMs;
+    while (this.#uploads() > 0 && performance.now() < deadline) await sleep(POLL_MS);
+  }
+
+  #uploads(): number {
+    return this.#current.uploads() + sumOf(this.#retiring, (generation) => generation.uploads());
   }
 }
 
-function endpointOf(address: Address): Endpoint {
-  return address.transport === "unix"
-    ? { address: address.path, port: 0 }
-    : { address: address.hostname, port: address.port };
-}
-
-function peerOf(remote: Deno.Addr): Endpoint {
-  // A peer on a Unix socket has no address of its own. "unix:" is what programs know from nginx.
-  if (!("hostname" in remote)) return { address: "unix:", port: 0 };
-  return { address: remote.hostname, port: remote.port };
-}
-
-/** A socket that nobody listens on was left behind by a killed process and is in the way. */
-async function clearSocket(path: string): Promise<void> {
+/** RFC 6797 §6.1: once; an application's own word stands. */
+function withHsts(response: Response, value: string): Response {
+  const { headers, status, body } = response;
+  if (status === 101 || headers.has("strict-transport-security")) return response;
   try {
-    const info = await Deno.lstat(path);
-    if (!info.isSocket) {
-      throw new Error(`Cannot listen on unix:${path}: a file of that name exists`);
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  try {
-    closeQuietly(await Deno.connect({ transport: "unix", path }));
+    headers.set("strict-transport-security", value);
+    return response;
   } catch {
-    await Deno.remove(path);
-    return;
+    // The runtime's own responses, such as a fetch's, cannot be changed.
+    const copy = new Headers(headers);
+    copy.set("strict-transport-security", value);
+    return new Response(body, { status, headers: copy });
   }
-  throw new Error(`Cannot listen on unix:${path}: another process does`);
+}
+
+function sumOf<T>(items: Iterable<T>, of: (item: T) => number): number {
+  let sum = 0;
+  for (const item of items) sum += of(item);
+  return sum;
 }
 
 /** True if the promise settled in time. */
@@ -236,16 +196,4 @@ async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boo
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** The runtime's words for the usual reasons name neither the address nor what to do. */
-function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.AddrInUse) return "another process does";
-  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine has no such address";
-  if (error instanceof Deno.errors.PermissionDenied) return "the system does not permit it";
-  return messageOf(error);
 }

@@ -10,13 +10,24 @@ export type Address =
   | { readonly transport: "tcp"; readonly hostname: string; readonly port: number }
   | { readonly transport: "unix"; readonly path: string };
 
+/** Where a server listens, and what is spoken there. */
+export type ListenAddress = Address & {
+  /** Undefined: https where there is a certificate. A Unix socket's is always http. */
+  readonly scheme?: "http" | "https";
+  /** Sends everybody to https. */
+  readonly redirects?: true;
+};
+
 export const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
 export const SIZE = /^(\d+)(B|KiB|MiB|GiB)?$/;
 /** Where an upstream is: the host is named. */
 export const CONNECT_ADDRESS =
   /^(?:unix:.+|(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?!0+$)\d{1,5})$/;
-/** Where a server listens: without a host on every interface, at port 0 on a free port. */
-export const LISTEN_ADDRESS = /^(?:unix:.+|(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):\d{1,5})$/;
+/** Any address: without a host every interface, at port 0 a free port. */
+const ANY_ADDRESS = /^(?:unix:.+|(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):\d{1,5})$/;
+/** Where a server listens: any address, perhaps with what is spoken there. */
+export const LISTEN_ADDRESS =
+  /^(?:unix:.+|(?:https?:\/\/)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):\d{1,5})$/;
 
 /** Bytes that the path of a Unix socket may take: `sun_path` of unix(7) less its final NUL. */
 export const MAX_SOCKET_PATH = 107;
@@ -44,7 +55,7 @@ export function parseSize(text: string): number | undefined {
  * dropped, as the runtime wants it. Undefined if the text is none of them.
  */
 export function parseAddress(text: string): Address | undefined {
-  if (!LISTEN_ADDRESS.test(text) || text.includes("\0")) return undefined;
+  if (!ANY_ADDRESS.test(text) || text.includes("\0")) return undefined;
   if (text.startsWith("unix:")) return { transport: "unix", path: text.slice("unix:".length) };
   const colon = text.lastIndexOf(":");
   const host = text.slice(0, colon);
@@ -52,6 +63,15 @@ export function parseAddress(text: string): Address | undefined {
   // The URL parser knows which IP addresses exist: neither [1::2::3] nor 300.1.1.1 does.
   if (port > 65_535 || (host !== "" && !URL.canParse(`http://${host}/`))) return undefined;
   return { transport: "tcp", hostname: host.replace(/^\[|\]$/g, "") || "0.0.0.0", port };
+}
+
+/** Reads an address that may begin with `http://` or `https://`, unless it is a Unix socket's. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  if (!LISTEN_ADDRESS.test(text)) return undefined;
+  const [, scheme, rest = ""] = /^(?:(https?):\/\/)?(.*)$/s.exec(text) ?? [];
+  const address = parseAddress(rest);
+  if (address === undefined || scheme === undefined) return address;
+  return { ...address, scheme: scheme === "https" ? "https" : "http" };
 }
 
 /** An address as people write it; the inverse of {@link parseAddress}. */

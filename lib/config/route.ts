@@ -9,9 +9,12 @@ import { suggest } from "../maps.ts";
 import { isToken } from "../protocol/http_fields.ts";
 import { parsePattern, PatternError } from "../router/pattern.ts";
 import { cannotRead, nearest, quote } from "../values.ts";
+import { auth } from "./auth.ts";
+import { authorize } from "./authorize.ts";
 import { check } from "./check.ts";
 import { distinct } from "./distinct.ts";
 import { host } from "./host.ts";
+import { cache, compress, conditional } from "./layers.ts";
 import type { Report } from "./position.ts";
 import { responseHeaders } from "./response_headers.ts";
 import { sendfile } from "./sendfile.ts";
@@ -83,6 +86,23 @@ export const routeFields = {
     optional(sendfile),
     "Folders that the program may have files sent from (X-Accel-Redirect, X-Sendfile), by prefix.",
   ),
+  auth: described(optional(auth), "Who may use the route, by name and password."),
+  authorize: described(
+    optional(authorize),
+    "A FastCGI authorizer to ask before the route serves: its address, or a map of fields.",
+  ),
+  conditional: described(
+    optional(conditional),
+    "Whether a program's replies are cut to what a conditional or range request asks for.",
+  ),
+  compress: described(
+    optional(compress),
+    "Whether replies are compressed for those who want it, or by which codings, best first.",
+  ),
+  cache: described(
+    optional(cache),
+    "Whether replies are kept and used again as their fields allow, or a map of fields.",
+  ),
 };
 
 const routeSchema = fields(routeFields);
@@ -139,6 +159,11 @@ function toOptions(
     maxReplyHead: route.maxReplyHead,
     requestBody: route.requestBody,
     ...(route.sendfile === undefined ? {} : { sendfile: route.sendfile }),
+    ...(route.auth === undefined ? {} : { auth: route.auth }),
+    ...(route.authorize === undefined ? {} : { authorize: route.authorize }),
+    ...(route.conditional === undefined ? {} : { conditional: route.conditional }),
+    ...(route.compress === undefined ? {} : { compress: route.compress }),
+    ...(route.cache === undefined ? {} : { cache: route.cache }),
   };
 }
 

@@ -15,24 +15,15 @@ import {
   text,
   word,
 } from "../fields.ts";
-import { parseRange } from "../protocol/authority.ts";
-import { cannotRead, MAX_SOCKET_PATH, resolvePath } from "../values.ts";
+import { type ListenAddress, MAX_SOCKET_PATH, resolvePath } from "../values.ts";
 import { check } from "./check.ts";
 import { distinct } from "./distinct.ts";
+import { fieldName, originSecret } from "./origin_secret.ts";
 import type { Report } from "./position.ts";
+import { range } from "./range.ts";
 import type { ServerOptions } from "./table.ts";
+import { readListeners, tls } from "./tls.ts";
 import { itemsOf, type Slot, valueOf } from "./tree.ts";
-
-const notARange = cannotRead(
-  "a trusted proxy",
-  "an IP address, a network such as 10.0.0.0/8 or fd00::/8, or unix",
-);
-const range = v.pipe(
-  v.string(notARange),
-  v.regex(/^(?:unix|[0-9A-Fa-f:.]+(?:\/\d{1,3})?)$/, notARange),
-  v.examples(["127.0.0.1", "10.0.0.0/8", "fd00::/8", "unix"]),
-  v.check((input) => parseRange(input) !== undefined, notARange),
-);
 
 /** Port 0 is a new port each time. */
 function bound(address: Address): string | undefined {
@@ -54,6 +45,18 @@ export const serverSchema = fields({
   trustedProxies: described(
     v.optional(list(range), []),
     "Peers whose Forwarded and X-Forwarded-* fields are believed; unix means every Unix socket's.",
+  ),
+  clientIpHeader: described(
+    optional(fieldName),
+    "The field in which the CDN tells the client's address, such as CF-Connecting-IP; believed as above.",
+  ),
+  originSecret: described(
+    optional(originSecret),
+    "What the CDN adds to each request and nobody else knows; 403 without it.",
+  ),
+  tls: described(
+    optional(tls),
+    "The certificate: addresses are then https, unless written http://host:port.",
   ),
   maxRequestBody: described(
     v.optional(size, "64MiB"),
@@ -106,7 +109,8 @@ const ROOM_FOR_SOCKET = 27;
 /** The options of a `server` section; all by default if there is none or it is faulty. */
 export function readServer(slot: Slot | undefined, origin: Origin, report: Report): ServerOptions {
   const read = slot && check(serverSchema, slot, report);
-  const { drainTimeout, bodyIdleTimeout, ...options } = read ?? v.parse(serverSchema, {});
+  const { drainTimeout, bodyIdleTimeout, tls, clientIpHeader, originSecret, ...options } = read ??
+    v.parse(serverSchema, {});
   const { folder } = origin;
   const refuseLong = (path: string, room: number, place: Slot | undefined) => {
     const bytes = new TextEncoder().encode(path).length;
@@ -119,7 +123,7 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
   const runDir = resolvePath(options.runDir ?? defaultRunDir(origin), folder);
   refuseLong(runDir, MAX_SOCKET_PATH - ROOM_FOR_SOCKET, slot && valueOf(slot.node, "runDir"));
   const written = slot && valueOf(slot.node, "listen");
-  const listen = options.listen.map((address, i): Address => {
+  const listen = options.listen.map((address, i): ListenAddress => {
     if (address.transport !== "unix") return address;
     const path = resolvePath(address.path, folder);
     refuseLong(path, MAX_SOCKET_PATH, itemsOf(written?.node)[i] ?? written);
@@ -127,7 +131,19 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
   });
   const spoolDir = resolvePath(options.spoolDir, folder);
   const times = { drainTimeoutMs: drainTimeout, bodyIdleTimeoutMs: bodyIdleTimeout };
-  return { ...options, ...times, listen, spoolDir, runDir };
+  const named = slot && valueOf(slot.node, "clientIpHeader");
+  if (clientIpHeader !== undefined && options.trustedProxies.length === 0 && named !== undefined) {
+    report(named.key, "Cannot believe a field of nobody: write trustedProxies too");
+  }
+  return {
+    ...options,
+    ...times,
+    ...readListeners({ listen, tls }, { slot, folder, report }),
+    ...(clientIpHeader === undefined ? {} : { clientIpHeader }),
+    ...(originSecret === undefined ? {} : { originSecret }),
+    spoolDir,
+    runDir,
+  };
 }
 
 /** Short, since the names of sockets are; the same for each start with the same file. */

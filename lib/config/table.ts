@@ -4,13 +4,17 @@
  */
 import type { HeaderPair } from "../exchange.ts";
 import type { Kind, RouteOptions } from "../handler.ts";
-import type { Address } from "../values.ts";
+import type { ListenAddress } from "../values.ts";
 
 export interface ServerOptions {
   /** Never empty. */
-  readonly listen: readonly Address[];
+  readonly listen: readonly ListenAddress[];
+  readonly tls?: TlsOptions;
   /** Networks, addresses, or `unix`, as `parseRange` reads them. */
   readonly trustedProxies: readonly string[];
+  /** The field in which a CDN tells the client's address. */
+  readonly clientIpHeader?: string;
+  readonly originSecret?: OriginSecretOptions;
   readonly maxRequestBody: number;
   /** The longest pause in a request body; 0: any. */
   readonly bodyIdleTimeoutMs: number;
@@ -24,6 +28,23 @@ export interface ServerOptions {
   readonly spoolQuota: number;
   /** Absolute folder for the sockets of spawned programs. */
   readonly runDir: string;
+}
+
+export interface TlsOptions {
+  /** Absolute names of PEM files. */
+  readonly cert: string;
+  readonly key: string;
+  /** The value of Strict-Transport-Security. */
+  readonly hsts?: string;
+}
+
+/** What only the CDN in front can send. */
+export interface OriginSecretOptions {
+  readonly header: string;
+  /** The variable of the gateway's own environment that holds the value. */
+  readonly env: string;
+  /** Peers of whom it is not asked; as `trustedProxies`. */
+  readonly except: readonly string[];
 }
 
 /** What a route does to every response. */

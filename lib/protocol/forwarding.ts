@@ -1,6 +1,7 @@
 /**
  * Who is the client: what a trusted proxy says of the hops before it, by `Forwarded` (RFC 7239) or
- * `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`. One rule yields address, scheme, authority and port.
+ * `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`, or of the client by a CDN's own field. One rule yields
+ * address, scheme, authority and port.
  *
  * Each hop appends at the right what it saw; whatever stands further left may be a client's invention.
  * So the walk starts at the peer and goes left past trusted addresses up to the first that is not: the
@@ -37,13 +38,14 @@ export interface Trust {
 
 const MAX_PEERS = 1024;
 
-/** Compiles a list of ranges; see {@link parseRange}. An empty list trusts nobody. */
-export function createTrust(cidrs: readonly string[]): Trust {
-  const ranges = cidrs.map((text) => {
-    const range = parseRange(text);
-    if (range !== undefined) return range;
-    throw new TypeError(`Cannot read "${text}" as a range: write 10.0.0.0/8, ::1 or unix`);
-  });
+/**
+ * Compiles a list of ranges; see {@link parseRange}. An empty list trusts nobody. `clientField` is one
+ * in which trusted proxies tell the client's address, such as CF-Connecting-IP.
+ */
+export function createTrust(cidrs: readonly string[], clientField?: string): Trust {
+  const ranges = readRanges(cidrs);
+  const named = clientField === undefined ? undefined : clientFieldOf(clientField);
+  const strange = named === undefined ? NO_CLAIM : { withholds: named.withholds };
   // Few proxies send many requests: a bounded map spares reading the same address each time.
   const peers = new Map<string, boolean>();
   const trusts = (peer: Endpoint) => {
@@ -58,8 +60,34 @@ export function createTrust(cidrs: readonly string[]): Trust {
   return {
     resolve(peer, headers, own) {
       const arrival = { peer: plainEndpoint(peer), own };
-      if (ranges.length === 0 || !trusts(peer)) return settle(NO_CLAIM, arrival);
-      return believe(ranges, headers, arrival);
+      if (ranges.length === 0 || !trusts(peer)) return settle(strange, arrival);
+      const told = believe(ranges, headers, arrival);
+      const client = named?.read(headers);
+      return client === undefined ? told : { ...told, client };
+    },
+  };
+}
+
+/** @throws {TypeError} for what is no range. */
+export function readRanges(cidrs: readonly string[]): readonly Range[] {
+  return cidrs.map((text) => {
+    const range = parseRange(text);
+    if (range !== undefined) return range;
+    throw new TypeError(`Cannot read "${text}" as a range: write 10.0.0.0/8, ::1 or unix`);
+  });
+}
+
+/**
+ * A CDN's own field: one address, set by the edge that the client spoke to. It wins over the hops, since
+ * it is what the operator chose to believe; what holds no single address says nothing.
+ */
+function clientFieldOf(name: string) {
+  const lowerName = name.toLowerCase();
+  return {
+    withholds: (other: string) => other === lowerName || isForwardingField(other),
+    read(headers: Headers): Endpoint | undefined {
+      const { ip, port } = readAddress(trimBlanks(headers.get(lowerName) ?? "")) ?? {};
+      return ip === undefined ? undefined : { address: ip.toString(), port: port ?? 0 };
     },
   };
 }
@@ -68,13 +96,29 @@ export function createTrust(cidrs: readonly string[]): Trust {
  * Fields that speak of the client in a proxy's name. From a peer that is not trusted they are forged or
  * meaningless, and many programs believe them blindly, so they are withheld: `Forwarded`, all of
  * `X-Forwarded-*` (with -Server, -By, -Prefix, -Ssl, -Client-Cert), and the names in common use for the
- * bare address. Vendors' own names (CF-Connecting-IP, True-Client-IP) are between vendor and program.
+ * bare address, those of the large CDNs among them.
  */
 export function isForwardingField(lowerName: string): boolean {
   return isXForwarded(lowerName) || isForwarded(lowerName) || ADDRESS_FIELDS.has(lowerName);
 }
 
-const ADDRESS_FIELDS: ReadonlySet<string> = new Set(["x-real-ip", "x-client-ip", "client-ip"]);
+const ADDRESS_FIELDS: ReadonlySet<string> = new Set([
+  "cf-connecting-ip",
+  "cf-connecting-ipv6",
+  "cf-pseudo-ipv4",
+  "client-ip",
+  "cloudfront-forwarded-proto",
+  "cloudfront-viewer-address",
+  "fastly-client-ip",
+  "fastly-ssl",
+  "fly-client-ip",
+  "true-client-ip",
+  "x-azure-clientip",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "x-original-forwarded-for",
+  "x-real-ip",
+]);
 
 function isXForwarded(lowerName: string): boolean {
   return lowerName.startsWith("x-forwarded");

@@ -505,7 +505,7 @@ const SERVER: Cases = {
   ],
   "a misspelt key": [
     "tiemout: 30s",
-    '2:3: Unknown key "tiemout": the keys here are listen, trustedProxies, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
+    '2:3: Unknown key "tiemout": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
   ],
   "a near key": [
     "drainTimout: 30s",
@@ -517,10 +517,10 @@ const SERVER: Cases = {
   ],
   "several unknown keys": [
     "{foo: 1, dev: true, bar: 2, __proto__: 3, hasOwnProperty: 4}",
-    '2:4: Unknown key "foo": the keys here are listen, trustedProxies, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
-    '2:23: Unknown key "bar": the keys here are listen, trustedProxies, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
-    '2:31: Unknown key "__proto__": the keys here are listen, trustedProxies, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
-    '2:45: Unknown key "hasOwnProperty": the keys here are listen, trustedProxies, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
+    '2:4: Unknown key "foo": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
+    '2:23: Unknown key "bar": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
+    '2:31: Unknown key "__proto__": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
+    '2:45: Unknown key "hasOwnProperty": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, maxRequestBody, bodyIdleTimeout, bodyMinRate, drainTimeout, accessLog, dev, spoolDir, spoolQuota, runDir',
   ],
   "a port alone": [
     "listen: 8080",
@@ -670,9 +670,9 @@ const ROUTE: Cases = {
   "an option of no kind": [
     `
     respond: hi
-    cache: 30s
+    limit: 30s
     `,
-    '4:5: Unknown key "cache": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, sendfile, dial, respond, run',
+    '4:5: Unknown key "limit": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, sendfile, auth, authorize, conditional, compress, cache, dial, respond, run',
   ],
   "an option of the handler beside it": [
     `
@@ -703,7 +703,7 @@ const ROUTE: Cases = {
   "a handler named like a member of objects": [
     "constructor: hi",
     "2:5: Missing handler: write one of dial, respond, run",
-    '3:5: Unknown key "constructor": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, sendfile, dial, respond, run',
+    '3:5: Unknown key "constructor": the keys here are path, host, methods, name, maxRequestBody, timeout, firstByteTimeout, headers, onAbort, maxReplyHead, requestBody, sendfile, auth, authorize, conditional, compress, cache, dial, respond, run',
   ],
   "a host with a port": [
     `

@@ -7,6 +7,7 @@
 import { eventually, type TestGateway, withGateway } from "../support/gateway.ts";
 import { ask, type Body, Client, type Head, type RequestText } from "../support/client.ts";
 import { formatPlay, type Play } from "../upstreams/play.ts";
+import { testClients } from "./contract_clients.ts";
 import { testEnds } from "./contract_ends.ts";
 import { testEnviron } from "./contract_environ.ts";
 import { testFaults } from "./contract_faults.ts";
@@ -47,6 +48,7 @@ export interface Subject {
 /** Runs every behaviour against one kind. */
 export function handlerContract(subject: Subject): void {
   testEnviron(subject);
+  testClients(subject);
   testRequests(subject);
   testReplies(subject);
   testFaults(subject);

@@ -565,15 +565,63 @@ Deno.test("resolve() withholds what was not believed", () => {
   ]);
 });
 
+Deno.test("resolve() takes a CDN's own field for the client's address, from trusted peers alone", () => {
+  const trust = createTrust(NEAR, "CF-Connecting-IP");
+  const client = (peer: Endpoint, ...fields: Fields) =>
+    trust.resolve(peer, headersOf(fields), OWN).client;
+  const told = (value: string) => ["cf-connecting-ip", value] as const;
+  const cases: readonly (readonly [value: string, address: string, port: number])[] = [
+    ["198.51.100.9", "198.51.100.9", 0],
+    [" 198.51.100.9\t", "198.51.100.9", 0],
+    ["198.51.100.9:46532", "198.51.100.9", 46_532],
+    ["2001:DB8::9", "2001:db8::9", 0],
+    ["[2001:db8::9]:99", "2001:db8::9", 99],
+    ["::ffff:198.51.100.9", "198.51.100.9", 0],
+    ["10.9.9.9", "10.9.9.9", 0],
+  ];
+  for (const [value, address, port] of cases) {
+    assert.deepEqual(client(PROXY, told(value), ...xff("203.0.113.9")), { address, port }, value);
+    assert.deepEqual(client(STRANGER, told(value)), STRANGER, value);
+  }
+  for (const value of ["", "unknown", "_hidden", "a.b", "1.1.1.1, 2.2.2.2", "1.1.1.1 2.2.2.2"]) {
+    assert.equal(client(PROXY, told(value), ...xff("203.0.113.9")).address, "203.0.113.9", value);
+    assert.deepEqual(client(PROXY, told(value)), PROXY, value);
+  }
+  assert.equal(client(PROXY, ...xff("203.0.113.9")).address, "203.0.113.9");
+});
+
+Deno.test("resolve() takes scheme, host and port from the hops also where a CDN names the client", () => {
+  const fields: Fields = [
+    ["true-client-ip", "198.51.100.9"],
+    ["x-forwarded-for", "1.1.1.1, 203.0.113.9"],
+    ["x-forwarded-proto", "https"],
+    ["x-forwarded-host", "www.test"],
+  ];
+  const told = createTrust(NEAR, "True-Client-IP").resolve(PROXY, headersOf(fields), OWN);
+  const { client, scheme, authority, serverPort } = told;
+  assert.deepEqual([client.address, scheme, authority, serverPort], [
+    ...["198.51.100.9", "https", "www.test", 443],
+  ]);
+});
+
+Deno.test("resolve() withholds a stranger's field of any name that would be believed", () => {
+  const trust = createTrust(NEAR, "X-Edge-Client");
+  const { withholds } = trust.resolve(STRANGER, new Headers(), OWN);
+  assert.deepEqual(["x-edge-client", "x-real-ip", "accept"].filter(withholds), [
+    ...["x-edge-client", "x-real-ip"],
+  ]);
+});
+
 Deno.test("isForwardingField() knows the fields that speak for a client", () => {
   for (
     const name of [
       ...["forwarded", "x-forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"],
       ...["x-forwarded-port", "x-forwarded-by", "x-forwarded-server", "x-forwarded-prefix"],
-      ...["x-forwarded-ssl", "x-real-ip", "x-client-ip", "client-ip"],
+      ...["x-forwarded-ssl", "x-real-ip", "x-client-ip", "client-ip", "cf-connecting-ip"],
+      ...["true-client-ip", "fastly-client-ip", "cloudfront-viewer-address"],
     ]
   ) assert.equal(isForwardingField(name), true, name);
-  for (const name of ["via", "host", "x-request-id", "cf-connecting-ip", "x-forward"]) {
+  for (const name of ["via", "host", "x-request-id", "cf-ray", "x-forward"]) {
     assert.equal(isForwardingField(name), false, name);
   }
 });

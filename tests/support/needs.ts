@@ -18,6 +18,8 @@ const ELSEWHERE = [
   // Perl's modules: CGI.pm
   "/usr/share/perl5",
   "/usr/share/perl5/vendor_perl",
+  // DokuWiki: doku.php
+  "/usr/share/dokuwiki",
 ];
 const FOLDERS = (Deno.env.get("PATH") ?? "").split(":").concat(ELSEWHERE);
 

@@ -7,8 +7,11 @@ export interface Nginx extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Starts nginx; `server` is the body of its server block. Its logs are in the folder. */
-export async function startNginx(folder: string, server: string): Promise<Nginx> {
+/**
+ * Starts nginx; `server` is the body of its server block, `http` what stands around it. Its logs are in
+ * the folder.
+ */
+export async function startNginx(folder: string, server: string, http = ""): Promise<Nginx> {
   const port = freePort();
   const temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((name) => `${name}_temp_path ${folder}/nginx-${name};`).join("\n");
@@ -21,6 +24,7 @@ http {
   access_log off;
   include /etc/nginx/mime.types;
   ${temp}
+  ${http}
   server { listen 127.0.0.1:${port}; ${server} }
 }
 `,
