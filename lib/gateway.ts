@@ -3,12 +3,13 @@
  * route table; a reload makes another beside it.
  *
  * Strategy: whatever can be answered without waiting is answered without a promise. Only requests that
- * do wait are watched by the sweeper.
+ * do wait, or whose answers stream, are watched by the sweeper.
  */
 import type { RouteConfig, Table } from "./config/table.ts";
 import { deliver } from "./delivery.ts";
+import { errorPage } from "./error_page.ts";
 import { ClientGone, GatewayError, toGatewayError } from "./errors.ts";
-import type { Exchange, HeaderPair, Outcome, Reply } from "./exchange.ts";
+import type { Exchange, HeaderPair, Outcome, ReadyResponse, Reply } from "./exchange.ts";
 import type { Service } from "./handler.ts";
 import { Lifeline } from "./lifeline.ts";
 import type { Log, LoggedRequest } from "./observe/log.ts";
@@ -17,7 +18,6 @@ import { forbidsBody } from "./protocol/http_fields.ts";
 import { type Connection, newRequestId, receive, redirected } from "./receive.ts";
 import { createRouter, type Router } from "./router/router.ts";
 import type { Pending, Sweeper } from "./sweeper.ts";
-import { STATUS_CODES } from "node:http";
 
 /** RFC 3875 §6.2.2 asks for a limit. */
 const MAX_LOCAL_REDIRECTS = 10;
@@ -123,10 +123,19 @@ export class Gateway {
         visit.lifeline.throwIfCut();
         outcome = await this.#dispatch(visit, redirected(exchange, outcome));
       }
-      return this.#answer(visit, outcome);
+      return outcome.type === "reply" ? this.#answer(visit, outcome) : this.#hand(visit, outcome);
     } catch (error) {
       return this.#fail(visit, error);
     }
+  }
+
+  /** Passes a response on as it is. The request lasts as long as the work behind it. */
+  #hand(visit: Visit, { response, ended }: ReadyResponse): Response {
+    visit.answer();
+    visit.isHanded = true;
+    const { status } = response;
+    ended.then(() => this.#end(visit, status, 0));
+    return response;
   }
 
   #answer(visit: Visit, reply: Reply): Response {
@@ -145,7 +154,11 @@ export class Gateway {
     if (visit.isHead || forbidsBody(status)) {
       // RFC 3875 §4.3.3: what a program sends after the head is discarded; it need not go on.
       body.cancel(new ClientGone());
-      const response = new Response(null, { status, headers: headersInit(headers) });
+      // Of null the runtime tells HEAD that GET's body has no bytes; nobody knows how many it has.
+      const nothing = forbidsBody(status)
+        ? null
+        : new ReadableStream({ start: (it) => it.close() });
+      const response = new Response(nothing, { status, headers: headersInit(headers) });
       this.#end(visit, status, 0);
       return response;
     }
@@ -154,6 +167,8 @@ export class Gateway {
   }
 
   #stream(visit: Visit, reply: Reply, body: Exclude<Reply["body"], Uint8Array | null>) {
+    // Even if it was answered without waiting, it may take its time from here on.
+    this.#sweeper.add(visit);
     return deliver(body, {
       lifeline: visit.lifeline,
       onAbort: visit.route?.config.options.onAbort ?? "kill",
@@ -169,17 +184,11 @@ export class Gateway {
     const failure = toGatewayError(visit.lifeline.reason ?? error);
     visit.answer();
     this.#report(visit, failure.status, failure, "");
-    const text = this.#dev ? explained(visit, failure) : briefly(visit, failure);
-    const headers: HeaderPair[] = [
-      ["content-type", "text/plain; charset=utf-8"],
-      ["x-request-id", visit.id],
-      ["cache-control", "no-store"],
-      ...failure.headers.map(([name, value]): HeaderPair => [name, value]),
-    ];
-    const bytes = UTF8.encode(text);
-    const response = new Response(bytes, { status: failure.status, headers });
+    const page = errorPage(visit.id, failure, this.#dev ? visit.route : null);
+    const { status } = failure;
+    const response = new Response(page.body, { status, headers: page.headers });
     const unseen = visit.isHead || failure.status === CLIENT_GONE;
-    this.#end(visit, failure.status, unseen ? 0 : bytes.length);
+    this.#end(visit, status, unseen ? 0 : page.body.length);
     return response;
   }
 
@@ -234,8 +243,6 @@ function refused({ id, request, connection }: Visit): LoggedRequest {
   };
 }
 
-const UTF8 = new TextEncoder();
-
 /** What the gateway itself keeps of one request. */
 class Visit implements Pending {
   readonly id = newRequestId();
@@ -246,7 +253,10 @@ class Visit implements Pending {
   route: OpenRoute | undefined;
   /** When the reply's head was there; 0 until then. */
   answeredAt = 0;
+  /** What was answered has a life of its own, to which no time limit of a request applies. */
+  isHanded = false;
   followed = false;
+  place = -1;
 
   constructor(readonly request: Request, readonly connection: Connection) {}
 
@@ -263,6 +273,7 @@ class Visit implements Pending {
   }
 
   get timeoutMs(): number | undefined {
+    if (this.isHanded) return undefined;
     return this.route?.config.options.timeoutMs ?? this.route?.service.timeoutMs;
   }
 
@@ -299,19 +310,4 @@ function routeHeaders(config: RouteConfig, headers: readonly HeaderPair[]): read
   if (set.length === 0 && remove.length === 0) return headers;
   const gone = new Set([...remove, ...set.map(([name]) => name)].map((name) => name.toLowerCase()));
   return [...headers.filter(([name]) => !gone.has(name.toLowerCase())), ...set];
-}
-
-/** What everybody may see: the status text and the id that leads to the log. */
-function briefly(visit: Visit, failure: GatewayError): string {
-  const text = STATUS_CODES[failure.status] ?? "";
-  return `${failure.status} ${text}\nRequest id: ${visit.id}\n`;
-}
-
-/** What a developer wants to see (`server.dev`). */
-function explained(visit: Visit, failure: GatewayError): string {
-  const route = visit.route === undefined
-    ? "no route"
-    : `route "${visit.route.config.name}" (${visit.route.config.key}: ${visit.route.upstream})`;
-  const detail = failure.detail === undefined ? "" : `\n${failure.detail}\n`;
-  return `${briefly(visit, failure)}\n${failure.failure}: ${failure.message}\n${route}\n${detail}`;
 }

@@ -5,13 +5,20 @@
 import type { RouteConfig, Table } from "./config/table.ts";
 import type { Exchange } from "./exchange.ts";
 import { Gateway, type OpenRoute } from "./gateway.ts";
-import type { Context, Place, RouteSummary } from "./handler.ts";
+import { createEntrance } from "./entrance.ts";
+import type { Context, Place, RouteSummary, Service } from "./handler.ts";
+import { openAuthorizer, withAuthorizer } from "./io/authorizer.ts";
+import { openBasicAuth, withBasicAuth } from "./io/basic_auth.ts";
 import { sizeBody, type SizeOptions } from "./io/body.ts";
+import { withLayers } from "./io/layers.ts";
+import type { ResponseCache } from "./io/response_cache.ts";
+import { openOriginSecret } from "./io/origin_secret.ts";
 import { Pace } from "./io/pace.ts";
 import { FileFolders, withSendfile } from "./io/sendfile.ts";
 import { Spool } from "./io/spool.ts";
 import type { Log } from "./observe/log.ts";
-import { createTrust } from "./protocol/forwarding.ts";
+import { allowOf } from "./own_answers.ts";
+import { createTrust, type Trust } from "./protocol/forwarding.ts";
 import type { Shares } from "./shares.ts";
 import type { Sweeper } from "./sweeper.ts";
 
@@ -25,13 +32,19 @@ export interface Ground {
 export interface Generation extends AsyncDisposable {
   readonly table: Table;
   readonly gateway: Gateway;
+  readonly trust: Trust;
+  /** The methods that any route may take, as the field Allow has them. */
+  readonly allow: string;
   /** Request bodies that are still arriving. */
   uploads(): number;
+  /** The caches that its routes use, for purging. */
+  readonly caches: ReadonlySet<ResponseCache>;
 }
 
 /** Opens every route, all at once; rejects if one cannot, naming it, with all others closed again. */
 export async function openGeneration(table: Table, ground: Ground): Promise<Generation> {
   const opening = new Opening(table, ground);
+  const trust = entranceOf(table, ground.log);
   const results = await Promise.allSettled(table.routes.map((route) => opening.open(route)));
   const routes = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   const close = async () => {
@@ -43,13 +56,25 @@ export async function openGeneration(table: Table, ground: Ground): Promise<Gene
     throw failure.reason;
   }
   const { log, sweeper } = ground;
-  const trust = createTrust(table.server.trustedProxies);
   return {
     table,
     gateway: new Gateway({ table, routes, log, sweeper, trust }),
+    trust,
+    allow: allowOf(table.routes),
     uploads: () => opening.uploads,
+    caches: opening.caches,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** Whom the table trusts, and what it asks of everybody. */
+function entranceOf({ server }: Table, log: Log): Trust {
+  const { trustedProxies, clientIpHeader, originSecret } = server;
+  return createEntrance({
+    trust: createTrust(trustedProxies, clientIpHeader),
+    secret: originSecret && openOriginSecret(originSecret),
+    notice: (message) => log.notice(message),
+  });
 }
 
 /** A table's place in the file system. */
@@ -73,6 +98,7 @@ export function summarise(table: Table): readonly RouteSummary[] {
 /** What the routes of one table are opened with. */
 class Opening {
   uploads = 0;
+  readonly caches = new Set<ResponseCache>();
   readonly #table: Table;
   readonly #ground: Ground;
   readonly #spool: Spool;
@@ -90,10 +116,7 @@ class Opening {
 
   async open(config: RouteConfig): Promise<OpenRoute> {
     try {
-      const { sendfile } = config.options;
-      const folders = sendfile && new FileFolders(sendfile, this.#table.folder);
-      const opened = await config.kind.open(config.fields, this.#context(config));
-      const service = folders ? withSendfile(opened, folders, this.#ground.log) : opened;
+      const service = await this.#openService(config);
       return { config, service, upstream: config.kind.describe(config.fields) };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -105,8 +128,25 @@ class Opening {
     }
   }
 
-  #context({ name, kind, options }: RouteConfig): Context {
-    const mode = options.requestBody ?? kind.requestBody ?? "stream";
+  /** The kind's service, within what the route wants around any kind. */
+  async #openService(config: RouteConfig): Promise<Service> {
+    const { sendfile, auth, authorize } = config.options;
+    const context = this.#context(config);
+    await using opened = new AsyncDisposableStack();
+    const folders = sendfile && new FileFolders(sendfile, this.#table.folder);
+    const basic = auth && opened.use(await openBasicAuth(auth.basic, context));
+    const authorizer = authorize && opened.use(await openAuthorizer(authorize, context));
+    const kind = await config.kind.open(config.fields, context);
+    const program = folders ? withSendfile(kind, folders, this.#ground.log) : kind;
+    const service = await withLayers(program, context, this.caches);
+    opened.move();
+    const authorized = authorizer ? withAuthorizer(service, authorizer) : service;
+    return basic ? withBasicAuth(authorized, basic) : authorized;
+  }
+
+  #context({ name, kind, fields, options }: RouteConfig): Context {
+    const mode = options.requestBody ?? kind.requestBodyOf?.(fields) ?? kind.requestBody ??
+      "stream";
     const { log, shares } = this.#ground;
     return {
       place: placeOf(this.#table),

@@ -5,6 +5,7 @@
  */
 import type * as v from "valibot";
 import type { ByteString, Exchange, Mount, Outcome, SizedBody } from "./exchange.ts";
+import type { Address } from "./values.ts";
 
 /** Answers one request. Throws GatewayError, ProtocolError or ClientGone; see errors.ts. */
 export type Handler = (exchange: Exchange, mount: Mount) => Outcome | Promise<Outcome>;
@@ -28,6 +29,46 @@ export interface Place {
   readonly spoolDir: string;
 }
 
+/** A FastCGI application that is asked before a route serves (times in milliseconds). */
+export interface AuthorizeOptions {
+  readonly connect: readonly Address[];
+  /** Its SCRIPT_FILENAME. */
+  readonly script: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly connectTimeoutMs: number | undefined;
+}
+
+/** Conditional and partial answers for a program's replies. */
+export interface ConditionalOptions {
+  /** `auto`: short replies without an ETag get one. */
+  readonly etag: "own" | "auto";
+}
+
+/** A shared cache (sizes in bytes, times in milliseconds). Routes with the same options share one. */
+export interface CacheOptions {
+  /** All copies together. */
+  readonly maxSize: number;
+  /** The longest body that is kept. */
+  readonly maxEntry: number;
+  /** How long replies are fresh that say nothing of it; 0: not at all. */
+  readonly defaultTtlMs: number;
+  /** What holds for replies that do not say (RFC 5861). */
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  /** Leave to keep replies that set cookies. */
+  readonly storeCookies: boolean;
+  /** Whether a client's own Cache-Control counts. */
+  readonly clientDirectives: boolean;
+}
+
+/** Who logs in by name and password. */
+export interface BasicAuthOptions {
+  /** As htpasswd writes it. */
+  readonly file: string;
+  readonly realm: string;
+}
+
 /** Options that every route has, whatever its kind (sizes in bytes, times in milliseconds). */
 export interface RouteOptions {
   /** The route's path pattern, as the file has it. */
@@ -43,6 +84,15 @@ export interface RouteOptions {
   readonly requestBody: "spool" | "stream" | undefined;
   /** Folders that programs may have files sent from, by prefix of their paths; undefined: none. */
   readonly sendfile?: Readonly<Record<string, string>>;
+  /** Who is asked before the route serves; undefined: everybody may use it. */
+  readonly authorize?: AuthorizeOptions;
+  /** Who may use it at all; undefined: everybody. */
+  readonly auth?: { readonly basic: BasicAuthOptions };
+  /** 304, 412 and 206 made from a program's 200; undefined: its replies are sent as they are. */
+  readonly conditional?: ConditionalOptions;
+  /** Codings that replies may be compressed with, best first; undefined: not at all. */
+  readonly compress?: readonly ("zstd" | "br" | "gzip")[];
+  readonly cache?: CacheOptions;
 }
 
 /** Where a service reports what no client gets to see. Lines are joined to the request by its id. */
@@ -141,6 +191,8 @@ export interface Kind<Schema extends FieldsSchema = FieldsSchema> {
    * How this kind takes request bodies unless the route says otherwise; undefined: it takes none.
    */
   readonly requestBody: "spool" | "stream" | undefined;
+  /** Where that depends on the options. */
+  requestBodyOf?(options: v.InferOutput<Schema>): "spool" | "stream";
   /** The field that the short form (a plain string) stands for. */
   readonly short: string;
   /** The program or upstream in one short line, for `routes`. */
@@ -151,6 +203,8 @@ export interface Kind<Schema extends FieldsSchema = FieldsSchema> {
     place: Place,
     route: RouteOptions,
   ): readonly Permission[];
+  /** Files, and folders of sources, whose change calls for a reload under `--watch`. Pure. */
+  watches?(options: v.InferOutput<Schema>, place: Place): readonly string[];
   /** What a request would become. Reads files at most. */
   explain(options: v.InferOutput<Schema>, question: Question): Promise<Explanation>;
   /** Gets ready to serve; rejects with a plain Error whose message an operator understands. */

@@ -65,6 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...VALUES,
     "lib/config/",
     "lib/delivery.ts",
+    "lib/error_page.ts",
     "lib/handler.ts",
     "lib/observe/",
     "lib/protocol/",
@@ -160,9 +161,15 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "lib/commands/command_line.ts": ["node:util"],
   // Hides from the parser the variables that it would read when it is loaded.
   "lib/config/yaml.ts": ["node:process"],
-  "lib/gateway.ts": ["node:http"],
+  "lib/error_page.ts": ["node:http"],
+  // Its compressors flush when they are told to; the platform's promise nothing of the kind.
+  "lib/io/encoder.ts": ["node:buffer", "node:timers/promises", "node:zlib"],
   "lib/io/listen_socket.ts": ["node:net"],
+  // The runtime's own way to ask for a file that may not be there is an error.
+  "lib/io/file_tree.ts": ["node:fs"],
   "lib/io/wsgi_module.ts": ["node:url"],
+  "lib/io/wsgi_worker.ts": ["node:worker_threads"],
+  "lib/io/wsgi_worker_thread.ts": ["node:url", "node:worker_threads"],
   "lib/welcome/ticks.ts": ["node:timers/promises"],
 };
 

@@ -26,13 +26,15 @@ Deno.test("deno task compile packs the gateway with the permissions of its table
     }).output();
     const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     assert.ok(success, said);
-    for (const part of ["main.ts", "protocol", "valibot", "yaml", "ipaddr.js"]) {
+    for (
+      const part of ["main.ts", "protocol", "valibot", "yaml", "ipaddr.js", "wsgi_bridge"]
+    ) {
       assert.ok(said.includes(part), `${part} is embedded\n${said}`);
     }
     for (const part of ["playwright", "fast-check", "tests"]) {
       assert.ok(!said.includes(part), `${part} is not embedded\n${said}`);
     }
-    const metadata = await tailOf(`${folder}/portico`, 2 ** 22);
+    const metadata = await tailOf(`${folder}/portico`, 2 ** 23);
     assert.match(metadata, /"allow_net":\["127\.0\.0\.1:8080"/);
     assert.match(metadata, /"allow_run":\[/);
     assert.match(metadata, /"entrypoint_key":"main\.ts"/);

@@ -94,6 +94,9 @@ export default (environ, startResponse) => {
 };
 `,
   );
+  await Deno.mkdir(`${folder}/site one`);
+  await Deno.writeTextFile(`${folder}/site one/a.txt`, "file");
+  await Deno.writeTextFile(`${folder}/site one/index.php`, "");
   await Deno.writeTextFile(`${folder}/words.ts`, `export const words = "wsgi";\n`);
 }
 
@@ -122,6 +125,9 @@ routes:
   - path: /memory
     maxRequestBody: 1MiB
     cgi: "./one two.sh"
+  - {path: /files/*, static: "./site one"}
+  - path: /php/*
+    php: {root: "./site one", connect: 127.0.0.1:${port}}
 ${HAS_WSGI ? '  - {path: /wsgi, wsgi: "./app own.ts"}' : ""}
 `;
 }
@@ -175,6 +181,9 @@ for (const name of ["plain", "it's", "a, b"]) {
         assert.equal(await get("/unix", large), `200 upstream ${large.length}`);
         assert.equal(await get("/tcp", large), `200 upstream ${large.length}`);
         assert.match(await get("/spawn", large), /^200 .*2097152/s);
+        assert.equal(await get("/files/a.txt"), "200 file");
+        assert.equal(await get("/php/a.txt"), "200 file");
+        assert.equal(await get("/php/any", large), `200 upstream ${large.length}`);
         if (HAS_WSGI) assert.equal(await get("/wsgi"), "200 wsgi");
         running.signal("SIGTERM");
         const { code, err } = await running.ended;

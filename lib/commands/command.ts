@@ -2,7 +2,7 @@
 import { parseTable } from "../config/load.ts";
 import type { Table } from "../config/table.ts";
 import { ConfigError } from "../errors.ts";
-import type { Address } from "../fields.ts";
+import type { ListenAddress } from "../fields.ts";
 import type { Kind } from "../handler.ts";
 import { resolvePath } from "../values.ts";
 
@@ -15,9 +15,11 @@ export const MISUSED = 2;
 export interface Invocation {
   readonly configFile: string;
   /** Overrides the file's listeners if not empty. */
-  readonly listen: readonly Address[];
+  readonly listen: readonly ListenAddress[];
   readonly watch: boolean;
   readonly json: boolean;
+  /** Replaces what is there. */
+  readonly force: boolean;
   /** `-H 'Name: value'`. */
   readonly headers: readonly string[];
   /** What follows the command. */
@@ -59,7 +61,7 @@ export async function loadTable(invocation: Invocation): Promise<Table> {
 }
 
 /** Where this invocation listens. */
-export function listenOf(invocation: Invocation, table: Table): readonly Address[] {
+export function listenOf(invocation: Invocation, table: Table): readonly ListenAddress[] {
   return invocation.listen.length > 0 ? invocation.listen : table.server.listen;
 }
 

@@ -1,7 +1,7 @@
 /** Reads the command line and runs the command that it names. */
 import { parseArgs } from "node:util";
 import { ConfigError } from "../errors.ts";
-import { type Address, parseAddress } from "../fields.ts";
+import { type ListenAddress, parseListenAddress } from "../fields.ts";
 import type { Kind } from "../handler.ts";
 import { resolvePath } from "../values.ts";
 import {
@@ -28,12 +28,16 @@ Commands:
   routes                 print the table as the router sees it
   explain [METHOD] URL   print which route a request would take, and its environ
   flags                  print the least permission flags that serving this file takes
+  init [FOLDER]          write a routes.yaml for what lies in the folder (default: this one)
+  import nginx FILE      print a routes.yaml for a configuration of nginx, and what became of its lines
+  unit FORM              print how to run it: systemd, docker, compose or k8s
 
 Options:
   -c, --config FILE      the table (default: ./routes.yaml)
   -l, --listen ADDR      listen there instead; repeatable; port 0 picks a free one
       --watch            reload when the file changes (serve)
       --json             machine-readable output (routes, explain)
+      --force            replace a file that is there (init)
   -H, --header 'N: V'    a request field (explain); repeatable
   -h, --help             this text
   -V, --version          the version
@@ -46,10 +50,14 @@ const OPTIONS = {
   listen: { type: "string", short: "l", multiple: true },
   watch: { type: "boolean" },
   json: { type: "boolean" },
+  force: { type: "boolean" },
   header: { type: "string", short: "H", multiple: true },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
 } as const;
+
+/** Words with operands of their own, which they check themselves. */
+const TAKES_OPERANDS = new Set(["explain", "init", "import", "unit"]);
 
 /** Runs what `args` ask for; gives the exit status. */
 export async function runCommandLine(
@@ -68,7 +76,7 @@ export async function runCommandLine(
     }
     const [word = "serve", ...operands] = positionals;
     const command = commandOf(word);
-    if (operands.length > 0 && word !== "explain") {
+    if (operands.length > 0 && !TAKES_OPERANDS.has(word)) {
       throw new UsageError(`${word} takes no operand "${operands[0]}"`);
     }
     return await command(invocationOf(values, operands, kinds));
@@ -104,6 +112,7 @@ function invocationOf(
     listen: (values.listen ?? []).map(listenAddress),
     watch: values.watch ?? false,
     json: values.json ?? false,
+    force: values.force ?? false,
     headers: values.header ?? [],
     operands,
     kinds,
@@ -111,8 +120,8 @@ function invocationOf(
 }
 
 /** A socket's name is relative to the working folder, as all names on a command line. */
-function listenAddress(text: string): Address {
-  const address = parseAddress(text);
+function listenAddress(text: string): ListenAddress {
+  const address = parseListenAddress(text);
   if (address?.transport === "unix") {
     return { transport: "unix", path: resolvePath(address.path, Deno.cwd()) };
   }

@@ -6,8 +6,9 @@
 import type { Table } from "../config/table.ts";
 import { ConfigError, GatewayError } from "../errors.ts";
 import type { Exchange } from "../exchange.ts";
+import { formatAddress } from "../fields.ts";
 import { placeOf } from "../generation.ts";
-import type { Explanation } from "../handler.ts";
+import type { Explanation, RouteOptions } from "../handler.ts";
 import { Lifeline } from "../lifeline.ts";
 import { textOf } from "../protocol/cgi_environ.ts";
 import { createTrust } from "../protocol/forwarding.ts";
@@ -102,9 +103,27 @@ async function judge(table: Table, asked: Asked, headers: readonly string[]): Pr
     passedOver,
     route: { index, name, path },
     kind: key,
-    ...plain(told),
+    ...plain({ ...told, notes: [...told.notes, ...notesOf(options)] }),
     params: texts(mount.params),
   };
+}
+
+/** What comes before any kind. */
+function notesOf({ auth, authorize }: RouteOptions): readonly string[] {
+  const notes: string[] = [];
+  if (auth !== undefined) {
+    notes.push(
+      `asks for the password of a user in ${auth.basic.file} first; AUTH_TYPE and REMOTE_USER join ` +
+        "the environ, and Authorization is withheld",
+    );
+  }
+  if (authorize !== undefined) {
+    const where = authorize.connect.map(formatAddress).join(", ");
+    notes.push(
+      `asks the FastCGI authorizer at ${where} first; its Variable-* fields join the environ`,
+    );
+  }
+  return notes;
 }
 
 /** The routes that were tried before the one that serves. */
@@ -133,6 +152,8 @@ function receiveQuestion(table: Table, { method, url }: Asked, lines: readonly s
   const authority = headers.get("host") ?? (port === 0 ? "localhost" : `localhost:${port}`);
   const full = url.startsWith("/") ? `http://${authority}${url}` : url;
   const scheme = full.startsWith("https:") ? "https" : "http";
+  // Every client but a made-up one sends it.
+  if (!headers.has("host")) headers.set("host", /^https?:\/\/([^/?#]*)/.exec(full)?.[1] ?? "");
   const request = new Proxy(new Request("http://localhost/", { headers }), {
     // `Request` would rewrite the URL and refuse CONNECT; the real one comes as it was sent.
     get: (target, property) => {
@@ -143,7 +164,7 @@ function receiveQuestion(table: Table, { method, url }: Asked, lines: readonly s
   });
   const local = { address: "127.0.0.1", port };
   const peer = { address: "127.0.0.1", port: 0 };
-  const trust = createTrust(table.server.trustedProxies);
+  const trust = createTrust(table.server.trustedProxies, table.server.clientIpHeader);
   return receive(request, { peer, local, scheme }, trust, {
     id: "explain",
     lifeline: new Lifeline(),

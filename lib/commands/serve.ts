@@ -1,8 +1,8 @@
 /** `serve`: runs the gateway until a signal ends it. */
 import { ConfigError } from "../errors.ts";
-import type { Address } from "../fields.ts";
+import type { ListenAddress } from "../fields.ts";
 import type { Table } from "../config/table.ts";
-import type { Ground } from "../generation.ts";
+import { type Ground, placeOf } from "../generation.ts";
 import { Log } from "../observe/log.ts";
 import { needsOf } from "../permissions.ts";
 import { Server } from "../server.ts";
@@ -20,8 +20,7 @@ import {
   print,
 } from "./command.ts";
 import { missingGrants } from "./grants.ts";
-
-const WATCH_MS = 300;
+import { Watch } from "./watch.ts";
 
 export async function serve(invocation: Invocation): Promise<number> {
   const table = await loadTable(invocation);
@@ -35,18 +34,20 @@ export async function serve(invocation: Invocation): Promise<number> {
   const log = new Log(table.server.accessLog);
   const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares() };
   containRejections(log);
+  const watch = invocation.watch ? new Watch() : undefined;
+  watch?.follow(watchedBy(invocation, table));
   // From here on: a signal in the midst of starting must not leave behind what was started.
   const stopping = stopSignal();
   const server = await start(table, listen, ground);
   if (server === undefined) return FAULTY;
   for (const address of server.addresses) print(`portico: listening on ${address}`);
-  await untilStopped(invocation, server, { log, stopping });
+  await untilStopped(invocation, server, { watch, log, stopping });
   return FINE;
 }
 
 async function start(
   table: Table,
-  listen: readonly Address[],
+  listen: readonly ListenAddress[],
   ground: Ground,
 ): Promise<Server | undefined> {
   try {
@@ -79,33 +80,48 @@ function stopSignal(): Promise<void> {
 }
 
 interface Life {
+  /** Undefined: nothing is watched. */
+  readonly watch: Watch | undefined;
   readonly log: Log;
   readonly stopping: Promise<void>;
 }
 
-/** Resolves when a signal has ended the server; SIGHUP and changes to the file reload it meanwhile. */
+/** Resolves when a signal has ended the server; SIGHUP and changes to files reload it meanwhile. */
 async function untilStopped(invocation: Invocation, server: Server, life: Life): Promise<void> {
   let over = false;
   const reload = once(async () => {
-    if (!over) await reloadTable(invocation, server, life.log);
+    if (!over) await reloadTable(invocation, server, life);
   });
-  const watching = invocation.watch ? watchFile(configPath(invocation), reload) : undefined;
+  life.watch?.start(reload);
   Deno.addSignalListener("SIGHUP", reload);
   await life.stopping;
   over = true;
-  clearInterval(watching);
+  life.watch?.stop();
   await server.stop();
 }
 
+/** The table's file, and what its routes are made of. */
+function watchedBy(invocation: Invocation, table: Table): string[] {
+  const place = placeOf(table);
+  const sources = table.routes.flatMap(({ kind, fields }) => kind.watches?.(fields, place) ?? []);
+  return [configPath(invocation), ...sources];
+}
+
 /** Puts the file's new table in place; a faulty one changes nothing and says why. */
-async function reloadTable(invocation: Invocation, server: Server, log: Log): Promise<void> {
+async function reloadTable(
+  invocation: Invocation,
+  server: Server,
+  { log, watch }: Life,
+): Promise<void> {
   try {
     const table = await loadTable(invocation);
-    const needs = needsOf(table, invocation.listen, configPath(invocation));
+    const listen = listenOf(invocation, table);
+    const needs = needsOf(table, listen, configPath(invocation));
     const complaints = await missingGrants(needs);
     if (complaints.length > 0) throw new Error(complaints.join("\n"));
     for (const warning of shadowWarnings(table)) complain(warning);
-    await server.reload(table);
+    watch?.follow(watchedBy(invocation, table));
+    await server.reload(table, listen);
     log.notice(`Reloaded ${invocation.configFile}: ${table.routes.length} routes`);
   } catch (error) {
     const why = error instanceof ConfigError ? `\n${error.message}` : ` ${messageOf(error)}`;
@@ -130,24 +146,6 @@ function once(task: () => Promise<void>): () => void {
     running = false;
   };
   return () => void run();
-}
-
-/** Looks at the file's time: editors replace files, which a watch on the old one does not see. */
-function watchFile(path: string, changed: () => void): ReturnType<typeof setInterval> {
-  let last = changeTime(path);
-  return setInterval(() => {
-    const now = changeTime(path);
-    if (now !== undefined && now !== last) changed();
-    last = now ?? last;
-  }, WATCH_MS);
-}
-
-function changeTime(path: string): number | undefined {
-  try {
-    return Deno.statSync(path).mtime?.getTime();
-  } catch {
-    return undefined;
-  }
 }
 
 function messageOf(error: unknown): string {

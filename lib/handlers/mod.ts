@@ -2,6 +2,7 @@
 export { cgi } from "./cgi.ts";
 export { fastcgi } from "./fastcgi.ts";
 export { php } from "./php.ts";
+export { proxy } from "./proxy.ts";
 export { redirect } from "./redirect.ts";
 export { respond } from "./respond.ts";
 export { scgi } from "./scgi.ts";

@@ -27,21 +27,25 @@ import {
   type Question,
   type RouteOptions,
   type Service,
+  type Shared,
   treePath,
 } from "../handler.ts";
 import { converse } from "../io/fastcgi_client.ts";
 import {
   describeUpstream,
+  type OpenUpstream,
   openUpstream,
+  upstreamFault,
   upstreamFields,
   type UpstreamOptions,
   upstreamPermissions,
 } from "../io/fastcgi_upstream.ts";
-import { fileFields } from "../io/file_fields.ts";
+import { fileFields } from "../io/static_fields.ts";
 import type { TreeFile } from "../io/file_tree.ts";
 import { PhpSite } from "../io/php_site.ts";
 import { refuseEncodedSlash } from "../io/script_finder.ts";
-import { StaticFiles, toFolder } from "../io/static_files.ts";
+import { StaticFiles } from "../io/static_files.ts";
+import { toFolder } from "../io/to_folder.ts";
 import {
   byteString,
   collectEnviron,
@@ -101,7 +105,17 @@ const schema = v.pipe(
       ini === undefined || (connect === undefined && spawn === undefined),
     "Cannot reach PHP's settings there: ini is for the php-cgi that is started by default",
   ),
+  v.check(
+    (options) => upstreamFault(withSpawn(options)) === undefined,
+    ({ input }) => upstreamFault(withSpawn(input)) ?? "",
+  ),
 );
+
+/** Without either, processes are started. */
+function withSpawn(options: UpstreamOptions): UpstreamOptions {
+  const { connect, spawn = connect === undefined ? ["php-cgi"] : undefined } = options;
+  return { ...options, spawn };
+}
 
 type Options = v.InferOutput<typeof schema>;
 
@@ -133,14 +147,12 @@ function permissions(options: Options, place: Place, route: RouteOptions): reado
  * form that passes them without a word: those of the php-cgi that we start are the route's.
  */
 function upstreamOf(options: Options, { maxRequestBody }: RouteOptions): UpstreamOptions {
-  const { connect, spawn, pool, connectTimeout } = options;
-  if (connect !== undefined) return { connect, pool, connectTimeout };
-  if (spawn !== undefined) return { spawn, pool, connectTimeout };
+  if (options.connect !== undefined || options.spawn !== undefined) return options;
   const limit = String(maxRequestBody);
   const ini = { post_max_size: limit, upload_max_filesize: limit, ...options.ini };
   const settings = Object.entries(ini).flatMap(([name, value]) => ["-d", `${name}=${value}`]);
   const command = ["php-cgi", ...settings];
-  return { spawn: { command, processes: PROCESSES }, pool, connectTimeout };
+  return { ...options, spawn: { command, processes: PROCESSES } };
 }
 
 function siteOf({ root, index, split }: Options, place: Place): PhpSite {
@@ -209,21 +221,19 @@ function prepare(env: Readonly<Record<string, string>>, realRoot: string): Prepa
   return { realRoot, plan, constants: encoder.take().slice() };
 }
 
-type Upstream = Awaited<ReturnType<typeof openUpstream>>;
-
 class PhpService implements Service {
   readonly timeoutMs: number | undefined;
   readonly #context: Context;
   readonly #env: Readonly<Record<string, string>>;
   readonly #site: PhpSite;
   readonly #files: StaticFiles;
-  readonly #upstream: Upstream;
+  readonly #upstream: Shared<OpenUpstream>;
   #prepared: Prepared | undefined;
 
   constructor(
     options: Options,
     context: Context,
-    { site, upstream }: { readonly site: PhpSite; readonly upstream: Upstream },
+    { site, upstream }: { readonly site: PhpSite; readonly upstream: Shared<OpenUpstream> },
   ) {
     this.timeoutMs = options.timeout;
     this.#context = context;

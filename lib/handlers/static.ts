@@ -17,11 +17,12 @@ import {
   type Service,
   treePath,
 } from "../handler.ts";
-import { fileFields } from "../io/file_fields.ts";
+import { fileFields } from "../io/static_fields.ts";
 import { FileTree, type Finding, type TreeFile } from "../io/file_tree.ts";
 import { listFolder } from "../io/folder_listing.ts";
 import { refuseEncodedSlash } from "../io/script_finder.ts";
-import { replyToMethod, StaticFiles, toFolder } from "../io/static_files.ts";
+import { replyToMethod, StaticFiles } from "../io/static_files.ts";
+import { toFolder } from "../io/to_folder.ts";
 import { byteString } from "../protocol/cgi_environ.ts";
 import { mediaTypeOf } from "../protocol/media_type.ts";
 import { resolvePath } from "../values.ts";

@@ -6,11 +6,11 @@ import { GatewayError } from "../errors.ts";
 import type { ByteString, Exchange, Mount, Reply } from "../exchange.ts";
 import type { Place } from "../handler.ts";
 import { byteString, type EnvironPlan, planEnviron } from "../protocol/cgi_environ.ts";
-import { encodePath } from "../protocol/cgi_path.ts";
 import { searchWords } from "../protocol/cgi_search_words.ts";
 import { resolvePath } from "../values.ts";
 import { type Account, resolveProgram } from "./program.ts";
 import { refuseEncodedSlash, type Script, ScriptTree } from "./script_finder.ts";
+import { toFolder } from "./to_folder.ts";
 
 /**
  * Tried in a folder, in order. The one name that says by itself that it is a CGI program; any other
@@ -133,19 +133,4 @@ function mayRun({ mode, uid, gid }: Script, account: Account): boolean {
     else bits = account.gid === gid ? 0o010 : 0o011;
   }
   return (mode & bits) !== 0;
-}
-
-/**
- * A folder's name lacks its slash: without it the links of the folder's page would lead elsewhere. The
- * target is made of the decoded path, for a raw one may start with `//host` and lead to another site.
- * 308 rather than 301, which would turn a POST into a GET.
- */
-function toFolder({ path, query }: Exchange): Reply {
-  const location = `${encodePath(path)}/${query === "" ? "" : `?${query}`}`;
-  return {
-    type: "reply",
-    status: 308,
-    headers: [["location", location]],
-    body: new Uint8Array(0),
-  };
 }

@@ -9,18 +9,21 @@ import type { ByteRange } from "../protocol/http_range.ts";
 /** Bytes to be sent as they are, or a slice of the file. */
 export type FilePiece = Uint8Array<ArrayBuffer> | ByteRange;
 
-/** What is read at once. */
-const READ_SIZE = 65_536;
+/** What is read at once: four times less doubles the work, and the runtime's own readers are no faster. */
+const READ_SIZE = 262_144;
 
-/** What still counts as short: a client that takes its time holds as much memory. */
-const SHORT = 2 * READ_SIZE;
+/** What is read in one go, and then shared by all who ask for it. nginx reads twice as much. */
+const SHORT = 2 ** 20;
 
 /**
- * The body that these pieces make, in memory if it is one short slice; closes the file when it has no
- * more use for it.
+ * The body that these pieces make: its bytes if it is one short slice. Closes the file when it has no more
+ * use for it.
  * @throws {GatewayError} 500 `file-shrank`.
  */
-export function fileBody(file: Deno.FsFile, pieces: readonly FilePiece[]): ReplyBody {
+export function fileBody(
+  file: Deno.FsFile,
+  pieces: readonly FilePiece[],
+): Uint8Array<ArrayBuffer> | ByteSource {
   const [first] = pieces;
   const isShort = pieces.length <= 1 && !(first instanceof Uint8Array) &&
     sizeOf(first) <= SHORT;
@@ -46,6 +49,30 @@ function readShort(file: Deno.FsFile, slice: ByteRange | undefined): Uint8Array<
     at += count;
   }
   return bytes;
+}
+
+/** The runtime copies bytes that it is given at once, and sends those of a stream from where they lie. */
+const WORTH_A_STREAM = 16_384;
+
+/** Bytes as a body. Nobody may write to them any more. */
+export function bodyOf(bytes: Uint8Array<ArrayBuffer>): ReplyBody {
+  return bytes.length > WORTH_A_STREAM ? new OnePiece(bytes) : bytes;
+}
+
+class OnePiece implements ByteSource {
+  #bytes: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes;
+  }
+
+  read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const bytes = this.#bytes;
+    this.#bytes = undefined;
+    return Promise.resolve(bytes);
+  }
+
+  cancel(): void {}
 }
 
 function shrank(missing: number): GatewayError {

@@ -9,7 +9,7 @@
 import { GatewayError } from "../errors.ts";
 import type { ByteString, Exchange, HeaderPair, Reply } from "../exchange.ts";
 import { type Validators, weighConditions } from "../protocol/http_conditions.ts";
-import { formatHttpDate, parseHttpDate } from "../protocol/http_date.ts";
+import { parseHttpDate } from "../protocol/http_date.ts";
 import {
   type ByteRange,
   chooseRanges,
@@ -18,7 +18,8 @@ import {
   unsatisfiedRange,
 } from "../protocol/http_range.ts";
 import { mediaTypeOf } from "../protocol/media_type.ts";
-import { fileBody, type FilePiece } from "./file_body.ts";
+import { bodyOf, fileBody, type FilePiece } from "./file_body.ts";
+import { isSameFile, wordsOf } from "./file_words.ts";
 import { RecentFiles } from "./recent_files.ts";
 
 /** A regular file that was looked at. */
@@ -41,7 +42,7 @@ export interface FileReplyOptions {
 }
 
 /**
- * The reply that a file makes. A short body lies in the reply, and the file is closed again.
+ * The reply that a file makes. A short file is read at once, and closed again.
  * @throws {GatewayError} 412 `precondition-failed`, 416 `range-unsatisfiable`; 404 `file-missing`, 403
  * `file-no-access`; 500 `file-shrank`.
  */
@@ -55,14 +56,13 @@ export function fileReply(
   const kept = recent.get(found.path, found.info);
   const [slice] = glance.pieces;
   if (kept !== undefined && glance.pieces.length <= 1 && !(slice instanceof Uint8Array)) {
-    return toReply(glance, sliceOf(kept, slice));
+    return toReply(glance, bodyOf(sliceOf(kept, slice)));
   }
   const file = openFile(found.path);
   let plan: Plan;
   try {
     const info = infoOf(file, found.path);
-    const isSame = tagOf(info) === tagOf(found.info) && info.ino === found.info.ino;
-    plan = isSame ? glance : planReply({ ...found, info }, exchange, options);
+    plan = isSameFile(info, found.info) ? glance : planReply({ ...found, info }, exchange, options);
   } catch (error) {
     file.close();
     throw error;
@@ -72,8 +72,9 @@ export function fileReply(
     return toReply(plan, null);
   }
   const body = fileBody(file, plan.pieces);
-  if (plan === glance && body instanceof Uint8Array) recent.keep(found.path, found.info, body);
-  return toReply(plan, body);
+  if (!(body instanceof Uint8Array)) return toReply(plan, body);
+  if (plan === glance) recent.keep(found.path, found.info, body);
+  return toReply(plan, bodyOf(body));
 }
 
 /** What a busy site sends over and over: its pages, styles, scripts and icons. */
@@ -151,11 +152,11 @@ function planReply(found: FoundFile, exchange: Exchange, options: FileReplyOptio
   }
 }
 
-function planWhole({ headers, type, size }: Facts, status: number, isHead: boolean): Plan {
+function planWhole({ headers, type, size, length }: Facts, status: number, isHead: boolean): Plan {
   const pieces = size === 0 ? [] : [{ start: 0, end: size }];
   return {
     status,
-    headers: [...headers, ["content-type", type], ["content-length", String(size)]],
+    headers: [...headers, ["content-type", type], ["content-length", length]],
     pieces: isHead ? null : pieces,
   };
 }
@@ -183,6 +184,7 @@ function planSlices({ headers, type, size }: Facts, slices: readonly ByteRange[]
 /** What is known of the file before the request is looked at. */
 interface Facts {
   readonly size: number;
+  readonly length: ByteString;
   readonly type: ByteString;
   readonly validators: Validators;
   readonly allowsRange: boolean;
@@ -190,7 +192,7 @@ interface Facts {
   readonly headers: readonly HeaderPair[];
 }
 
-function factsOf({ name: fileName, info }: FoundFile, own: readonly HeaderPair[]): Facts {
+function factsOf({ path, name: fileName, info }: FoundFile, own: readonly HeaderPair[]): Facts {
   const said: Record<string, ByteString | undefined> = {};
   const headers: HeaderPair[] = [];
   for (const field of own) {
@@ -198,17 +200,19 @@ function factsOf({ name: fileName, info }: FoundFile, own: readonly HeaderPair[]
     if (SPOKEN_FOR.has(name)) said[name] = field[1];
     else headers.push(field);
   }
-  const nowMs = Date.now();
-  const etag = said["etag"] ?? tagOf(info);
+  const words = wordsOf(path, info);
+  const etag = said["etag"] ?? words.etag;
+  const modified = said["last-modified"] ?? words.modified;
+  const modifiedMs = modified === words.modified
+    ? words.modifiedMs
+    : parseHttpDate(modified ?? "", Date.now());
   const ranges = said["accept-ranges"] ?? "bytes";
-  const given = said["last-modified"];
-  const modifiedMs = given === undefined ? dateOf(info, nowMs) : parseHttpDate(given, nowMs);
-  const modified = given ?? (modifiedMs === undefined ? undefined : formatHttpDate(modifiedMs));
   if (etag !== undefined) headers.push(["etag", etag]);
   if (modified !== undefined) headers.push(["last-modified", modified]);
   headers.push(["accept-ranges", ranges]);
   return {
     size: info.size,
+    length: words.length,
     type: said["content-type"] ?? mediaTypeOf(fileName),
     validators: { etag, modifiedMs },
     allowsRange: ranges !== "none",
@@ -225,21 +229,6 @@ const SPOKEN_FOR: ReadonlySet<string> = new Set([
   "etag",
   "last-modified",
 ]);
-
-/**
- * By time and size, as nginx and Apache make it, but to the millisecond. Not by inode: the same file on
- * two origins behind one CDN has to have the same tag.
- */
-export function tagOf({ mtime, size }: Deno.FileInfo): ByteString | undefined {
-  return mtime === null ? undefined : `"${mtime.getTime().toString(16)}-${size.toString(16)}"`;
-}
-
-/** Whole seconds, as fields can say them, and never later than the answer itself (RFC 9110 §8.8.2.1). */
-function dateOf({ mtime }: Deno.FileInfo, nowMs: number): number | undefined {
-  if (mtime === null) return undefined;
-  const ms = Math.min(mtime.getTime(), nowMs);
-  return ms - (ms % 1000);
-}
 
 /** RFC 9110 §15.4.5: the client knows what it has; it needs what guides its cache. */
 function isKeptBy304([name]: HeaderPair): boolean {

@@ -5,6 +5,7 @@
  * A file's times tell two states apart only once the clock has moved on, so one that has just changed is
  * not kept.
  */
+import { isSameFile } from "./file_words.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -31,7 +32,7 @@ export class RecentFiles {
     const kept = this.#kept.get(path);
     if (kept === undefined) return undefined;
     this.#kept.delete(path);
-    if (!isSame(kept.info, info)) {
+    if (!isSameFile(kept.info, info)) {
       this.#bytes -= kept.bytes.length;
       return undefined;
     }
@@ -52,10 +53,4 @@ export class RecentFiles {
       this.#bytes -= bytes.length;
     }
   }
-}
-
-/** The change time cannot be set back, as `touch` and `cp -p` set the other. */
-function isSame(a: Deno.FileInfo, b: Deno.FileInfo): boolean {
-  return a.size === b.size && a.ino === b.ino && a.dev === b.dev &&
-    a.mtime?.getTime() === b.mtime?.getTime() && a.ctime?.getTime() === b.ctime?.getTime();
 }

@@ -5,10 +5,10 @@
 import { GatewayError } from "../errors.ts";
 import type { Exchange, HeaderPair, Reply } from "../exchange.ts";
 import { chooseCoding } from "../protocol/accept_encoding.ts";
-import { encodePath } from "../protocol/cgi_path.ts";
-import { type CacheRule, cacheRule, type FileOptions } from "./file_fields.ts";
-import { fileReply, tagOf } from "./file_reply.ts";
+import { type CacheRule, cacheRule, type FileOptions } from "./static_fields.ts";
+import { fileReply } from "./file_reply.ts";
 import type { FileTree, TreeFile } from "./file_tree.ts";
+import { tagOf } from "./file_words.ts";
 
 const CODINGS = ["br", "zstd", "gzip"] as const;
 type Coding = (typeof CODINGS)[number];
@@ -85,14 +85,4 @@ export function replyToMethod({ method }: Exchange): Reply | undefined {
   throw new GatewayError(405, "wrong-method", `A file does not take ${method}`, {
     headers: [ALLOW],
   });
-}
-
-/**
- * A folder's name lacks its slash: without it the links of the folder's page would lead elsewhere. The
- * target is made of the decoded path, for a raw one may start with `//host` and lead to another site.
- * 308 rather than 301, which would turn a POST into a GET.
- */
-export function toFolder({ path, query }: Exchange): Reply {
-  const location = `${encodePath(path)}/${query === "" ? "" : `?${query}`}`;
-  return { type: "reply", status: 308, headers: [["location", location]], body: new Uint8Array(0) };
 }

@@ -5,7 +5,13 @@
  * Strategy: what never changes on a route is planned once ({@link planEnviron}); per request one walk
  * tells a sink the rest, without closures or intermediate maps.
  */
-import { type ByteString, ENCODED_SLASH, type Exchange, type Mount } from "../exchange.ts";
+import {
+  type ByteString,
+  ENCODED_SLASH,
+  type Exchange,
+  type HeaderPair,
+  type Mount,
+} from "../exchange.ts";
 import { isHopByHop, latin1FromBytes } from "./http_fields.ts";
 
 export const SERVER_SOFTWARE = "Portico/0.1.0";
@@ -64,11 +70,29 @@ export function walkEnviron(
   facts: EnvironFacts,
   sink: EnvironSink,
 ): void {
-  const target = plan.overridden === null ? sink : new Except(plan.overridden, sink);
+  let target = plan.overridden === null ? sink : new Except(plan.overridden, sink);
+  if (exchange.variables !== undefined) {
+    target = walkVariables(plan, exchange.variables, target);
+  }
   walkRequest(exchange, facts, target);
   walkFiles(plan, exchange, facts, target);
   walkEnds(exchange, target);
   walkHeaders(exchange, target);
+}
+
+/** What the gateway found out stands above what the request says, and below the configuration. */
+function walkVariables(
+  { constants }: EnvironPlan,
+  variables: readonly HeaderPair[],
+  sink: EnvironSink,
+): EnvironSink {
+  const told = new Set<string>();
+  for (const [name, value] of variables) {
+    if (told.has(name) || constants.some(([constant]) => constant === name)) continue;
+    told.add(name);
+    sink.set(name, value);
+  }
+  return new Except(told, sink);
 }
 
 /** The whole environ as text-by-name; for `explain`, tests and protocols that need a map anyway. */

@@ -3,8 +3,13 @@
  */
 import { parseArgs } from "node:util";
 import { type Row, table } from "./harness.ts";
+import { cache } from "./cache.ts";
 import { cgi } from "./cgi.ts";
 import { fastcgi } from "./fastcgi.ts";
+import { python } from "./python.ts";
+import { php } from "./php.ts";
+import { proxy } from "./proxy.ts";
+import { statics } from "./static.ts";
 import { uwsgi } from "./uwsgi.ts";
 import { wsgi } from "./wsgi.ts";
 
@@ -18,8 +23,13 @@ export interface SuiteOptions {
 const SUITES: Readonly<Record<string, (options: SuiteOptions) => Promise<Row[]>>> = {
   wsgi,
   cgi,
+  cache,
   fastcgi,
   uwsgi,
+  php,
+  proxy,
+  static: statics,
+  python,
 };
 
 const { values, positionals } = parseArgs({

@@ -409,6 +409,66 @@ testWith(["php-cgi"], "php: below a prefix, the site has its place in SCRIPT_NAM
   });
 });
 
+/** Finds its path as Symfony's and Laravel's Request do, and WordPress in a folder of its own. */
+const FRONT_CONTROLLER = `<?php
+$uri = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
+$script = $_SERVER['SCRIPT_NAME'];
+$base = str_starts_with($uri, $script) ? $script : rtrim(dirname($script), '/');
+header('Content-Type: text/plain');
+echo $base, ' | ', rawurldecode(substr($uri, strlen($base))), ' | ', $_SERVER['QUERY_STRING'];
+`;
+
+testWith(["php-cgi"], "php: a framework's layout, with its uploads beside", async () => {
+  await using folder = await tempFolder();
+  await writeTree(folder.path, {
+    "app/.env": "SECRET",
+    "app/composer.json": "SECRET",
+    "app/public/index.php": FRONT_CONTROLLER,
+    "app/public/build/app-1a2b.js": "js",
+    "app/public/storage": "-> ../storage/app/public",
+    "app/storage/app/public/me.txt": "me",
+    "app/storage/app/public/evil.php": "<?php echo 'RUN';",
+    "app/storage/logs/app.log": "SECRET",
+  });
+  const php = `root: ${folder.path}/app/public, ${SPAWN}`;
+  const immutable = "public, max-age=31536000, immutable";
+  const table = `routes:
+  - {path: /storage/*, static: ${folder.path}/app/storage/app/public}
+  - {path: /shop/*, php: {${php}}}
+  - path: /*
+    php: {${php}, cacheControl: {"/build/*": "${immutable}"}}
+`;
+  await withGateway(table, async ({ port }) => {
+    const rows = {
+      "/": " | / | ",
+      "/users/7?tab=a%20b": " | /users/7 | tab=a%20b",
+      "/caf%C3%A9/x%20y": " | /caf\u00e9/x y | ",
+      "/index.php/users/7": "/index.php | /users/7 | ",
+      "/shop/": "/shop | / | ",
+      "/shop/users/7": "/shop | /users/7 | ",
+      "/shop/index.php/users": "/shop/index.php | /users | ",
+      "/storage/me.txt": "me",
+      "/../.env": " | /../.env | ",
+      "/storage/../../.env": " | /storage/../../.env | ",
+    };
+    for (const [target, text] of Object.entries(rows)) {
+      const answer = await ask(port, { target });
+      assert.deepEqual([answer.status, utf8(answer.bytes)], [200, text], target);
+    }
+    const build = await ask(port, { target: "/build/app-1a2b.js" });
+    assert.deepEqual([build.text, build.get("cache-control")], ["js", immutable]);
+    const evil = await ask(port, { target: "/storage/evil.php" });
+    assert.deepEqual([evil.text, evil.get("content-type")], [
+      "<?php echo 'RUN';",
+      "application/x-httpd-php",
+    ]);
+    assert.equal(
+      (await ask(port, { target: "/storage/../logs/app.log" })).text.includes("SECRET"),
+      false,
+    );
+  });
+});
+
 testWith(["php-cgi"], "php: a deployment that turns a link is one for PHP too", async () => {
   await using folder = await tempFolder();
   const says = (release: number) =>
@@ -520,8 +580,10 @@ Deno.test("php: faults of the table are told where they are", () => {
     "{root: x, index: ../index.php}":
       'Cannot read "../index.php" as a file of the folder: write index.php, without a slash before it',
     "{root: x, split: []}": "Cannot be empty: write a suffix",
+    "{root: x, balance: round-robin}":
+      "Cannot choose how processes of Portico's own are balanced: leave out balance",
     "{root: x, script: y}":
-      'Unknown key "script": the keys here are root, connect, spawn, pool, connectTimeout, index, split, ini, env, timeout, cacheControl, precompressed',
+      'Unknown key "script": the keys here are root, connect, spawn, balance, pool, connectTimeout, index, split, ini, env, timeout, cacheControl, precompressed',
   };
   for (const [php, message] of Object.entries(rows)) {
     assert.deepEqual(faultsOf(`routes: [{path: /, php: ${php}}]`), [message], php);

@@ -248,7 +248,7 @@ rule(
 
 rule("§4.1.16", "instead: SERVER_PROTOCOL is HTTP/1.1 for every client", async (site) => {
   using client = await Client.connect(site.port);
-  await client.write("GET /cgi/t HTTP/1.0\r\n\r\n");
+  await client.write("GET /cgi/t HTTP/1.0\r\nHost: a\r\n\r\n");
   for (const text of [await afterHead(client), (await sendHttp2(site, new Uint8Array(1))).text]) {
     assert.equal(parseEnviron(text)["SERVER_PROTOCOL"], "HTTP/1.1");
   }
@@ -526,7 +526,7 @@ replies("§6.2.1", {
 
 rule("§6.2.1", "a client of HTTP/1.0 gets no chunks", async (site) => {
   using client = await Client.connect(site.port);
-  await client.write("GET /cgi/t HTTP/1.0\r\n\r\n");
+  await client.write("GET /cgi/t HTTP/1.0\r\nHost: a\r\n\r\n");
   assert.equal(await afterHead(client), "body");
 }, { script: PLAIN + "printf bo; sleep 0.05; printf dy\n" });
 

@@ -4,12 +4,14 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { buildJsonSchema } from "../../lib/config/json_schema.ts";
 import { parseTable } from "../../lib/config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
 import * as kinds from "../../lib/handlers/mod.ts";
-import { ask, type RequestText } from "../support/client.ts";
+import { ask, Client, type RequestText } from "../support/client.ts";
 import { runPortico } from "../support/command.ts";
-import { withGateway } from "../support/gateway.ts";
+import { eventually, withGateway } from "../support/gateway.ts";
+import { accepts } from "../support/json_schema.ts";
 import { testWith } from "../support/needs.ts";
 import { startNginx } from "../support/nginx.ts";
 import { tempFolder } from "../support/peers.ts";
@@ -674,13 +676,47 @@ function unescapeHtml(text: string): string {
 
 Deno.test("static: a long file is whole, and so are its slices", async () => {
   await withSite({ "short.txt": "" }, "", async ({ root, get }) => {
-    const bytes = Uint8Array.from({ length: 700_001 }, (_, at) => (at * 31 + (at >> 8) * 7) & 0xff);
+    const bytes = Uint8Array.from(
+      { length: 1_700_001 },
+      (_, at) => (at * 31 + (at >> 8) * 7) & 0xff,
+    );
     await Deno.writeFile(`${root}/long.bin`, bytes);
     assert.deepEqual((await get("/long.bin")).bytes, bytes);
-    for (const [start, end] of [[0, 699_999], [300_000, 300_001], [65_535, 600_000]] as const) {
+    for (const [start, end] of [[0, 1_699_999], [300_000, 300_001], [65_535, 1_600_000]] as const) {
       const slice = await get("/long.bin", { Range: `bytes=${start}-${end}` });
       assert.deepEqual(slice.bytes, bytes.slice(start, end + 1));
     }
+  });
+});
+
+Deno.test("static: a client that takes too long is cut off at the route's timeout", async () => {
+  await using folder = await tempFolder();
+  await Deno.writeFile(`${folder.path}/long.bin`, new Uint8Array(40 * 2 ** 20));
+  const table = `routes: [{path: /*, timeout: 500ms, static: ${folder.path}}]`;
+  await withGateway(table, async ({ port, access }) => {
+    using client = await Client.send(port, { target: "/long.bin" });
+    assert.equal((await client.head()).get("content-length"), String(40 * 2 ** 20));
+    await eventually(async () => / 200 /.test(await access()), 5000, "the end of the request");
+    const { whole, bytes } = await client.body();
+    assert.ok(!whole && bytes.length < 40 * 2 ** 20);
+  });
+});
+
+Deno.test("static: what is sent from memory is the file, however often and to how many", async () => {
+  const bytes = Uint8Array.from({ length: 100_000 }, (_, at) => (at * 31 + (at >> 8) * 7) & 0xff);
+  await withSite({ "short.txt": "" }, "", async ({ root, get }) => {
+    await Deno.writeFile(`${root}/app.bin`, bytes);
+    // A file that was just changed is not kept.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    for (let round = 0; round < 3; round++) {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => get("/app.bin")));
+      for (const answer of answers) assert.deepEqual(answer.bytes, bytes);
+      const slice = await get("/app.bin", { Range: "bytes=20000-79999" });
+      assert.deepEqual(slice.bytes, bytes.slice(20_000, 80_000));
+    }
+    const changed = bytes.toReversed();
+    await Deno.writeFile(`${root}/app.bin`, changed);
+    assert.deepEqual((await get("/app.bin")).bytes, changed);
   });
 });
 
@@ -736,6 +772,36 @@ Deno.test("static: faults of the table are told where they are", () => {
   };
   for (const [fields, message] of Object.entries(rows)) {
     assert.deepEqual(faultsOf(`routes: [{path: /, static: ${fields}}]`), [message], fields);
+  }
+});
+
+Deno.test("static, php: editors accept what the check accepts", () => {
+  const schema = JSON.parse(JSON.stringify(buildJsonSchema(kinds)));
+  const rows: [kind: string, value: unknown, right: boolean][] = [
+    ["static", "./files", true],
+    [
+      "static",
+      { root: "x", index: [], listing: true, precompressed: true, notFound: "404.html" },
+      true,
+    ],
+    ["static", { root: "x", cacheControl: "no-cache" }, true],
+    ["static", { root: "x", cacheControl: { "/a/*": "no-cache", "*.css": "max-age=1" } }, true],
+    ["static", { root: "x", cacheControl: { "a/*": "no-cache" } }, false],
+    ["static", { root: "x", cacheControl: "" }, false],
+    ["static", { root: "x", index: ["a/b"] }, false],
+    ["static", { root: "x", index: [".htaccess"] }, false],
+    ["static", {}, false],
+    ["php", "./site", true],
+    ["php", { root: "x", connect: "127.0.0.1:9000", index: "public/app.php" }, true],
+    ["php", { root: "x", ini: { memory_limit: "256M", display_errors: 0 } }, true],
+    ["php", { root: "x", ini: { "a b": 1 } }, false],
+    ["php", { root: "x", index: "/index.php" }, false],
+    ["php", { root: "x", split: [] }, false],
+  ];
+  for (const [kind, value, right] of rows) {
+    const table = { routes: [{ path: "/", [kind]: value }] };
+    assert.equal(accepts(schema, table), right, JSON.stringify(table));
+    assert.equal(faultsOf(JSON.stringify(table)).length === 0, right, JSON.stringify(table));
   }
 });
 

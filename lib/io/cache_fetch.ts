@@ -1,0 +1,242 @@
+/**
+ * One request that a cache makes to the service behind it, and what becomes of the answer: kept or not,
+ * while it is read or at once; a copy confirmed, replaced, or used on because no better is to be had.
+ */
+import { ClientGone, GatewayError } from "../errors.ts";
+import type { ByteSource, Exchange, HeaderPair, Outcome, Reply } from "../exchange.ts";
+import type { Lifeline } from "../lifeline.ts";
+import {
+  confirms,
+  freshenedFields,
+  keptFields,
+  tagsOf,
+  validatingFields,
+  varyNames,
+  wholeSeconds,
+  withStatus,
+} from "../protocol/cache_answer.ts";
+import { judge, type Judgement } from "../protocol/cache_policy.ts";
+import { declaredLength } from "../protocol/header_list.ts";
+import { forbidsBody } from "../protocol/http_fields.ts";
+import type { Flight, Landing } from "./cache_flight.ts";
+import { fetchingFields, isKnownClient } from "./cache_request.ts";
+import { type Asked, costOf, type Stored } from "./cache_store.ts";
+import { discard } from "./discard.ts";
+import { Recording } from "./recording.ts";
+import type { ResponseCache } from "./response_cache.ts";
+
+export interface FetchOptions {
+  /** Asks the service with these fields. */
+  readonly serve: (headers: Headers, lifeline: Lifeline) => Outcome | Promise<Outcome>;
+  readonly cache: ResponseCache;
+  /** The request that gives rise to it. */
+  readonly exchange: Exchange;
+  readonly url: string;
+  readonly asked: Asked;
+  /** The stale copy, if there is one. */
+  readonly stored: Stored | undefined;
+  /** Why it is made (RFC 9211 §2.2). */
+  readonly why: string;
+  /** Those who wait for it. */
+  readonly flight: Flight | undefined;
+}
+
+export interface Fetched {
+  /** For whoever it was fetched for. */
+  readonly outcome: Outcome;
+  /** Whether the outcome still has to be cut to what the request asked for. */
+  readonly isWhole: boolean;
+  /** What others are given in the end. Never rejects. */
+  readonly landing: Promise<Landing>;
+  /** What others may be given at once. */
+  readonly coming: Landing | undefined;
+}
+
+const ALONE: Promise<Landing> = Promise.resolve({ type: "alone" });
+const NOTHING = new Uint8Array(0);
+
+export class Fetch {
+  readonly #options: FetchOptions;
+
+  constructor(options: FetchOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects as the service does, unless a stale copy may be used in its stead. */
+  async run(lifeline: Lifeline): Promise<Fetched> {
+    const { stored } = this.#options;
+    try {
+      const validating = stored && validatingFields(stored.headers);
+      const outcome = await this.#ask(validating, lifeline);
+      if (outcome.type !== "reply") return this.#forOne(outcome);
+      if (stored === undefined) return this.#received(outcome);
+      if (outcome.status >= 500 && isUsable(stored)) return this.#useOn(stored, outcome);
+      if (outcome.status !== 304 || validating === undefined) return this.#received(outcome);
+      if (confirms(outcome.headers, stored.headers)) return this.#confirmed(stored, outcome);
+      // It speaks of a copy that we do not have.
+      const whole = await this.#ask(undefined, lifeline);
+      return whole.type === "reply" ? this.#received(whole) : this.#forOne(whole);
+    } catch (error) {
+      const isFailure = error instanceof GatewayError ? error.status >= 500 : true;
+      if (stored === undefined || !isFailure || !isUsable(stored)) throw error;
+      if (lifeline.reason instanceof ClientGone) throw error;
+      return this.#useOn(stored, undefined);
+    }
+  }
+
+  #ask(validating: readonly HeaderPair[] | undefined, lifeline: Lifeline) {
+    const { serve, exchange } = this.#options;
+    return serve(fetchingFields(exchange.headers, validating), lifeline);
+  }
+
+  #forOne(outcome: Outcome): Fetched {
+    return { outcome, isWhole: false, landing: ALONE, coming: undefined };
+  }
+
+  /** A new answer. */
+  #received(reply: Reply): Fetched {
+    const { cache, exchange, why, flight } = this.#options;
+    const { status, headers, body } = reply;
+    const told = { ...reply, headers: withStatus(headers, `fwd=${why}; fwd-status=${status}`) };
+    const alone: Fetched = { ...this.#forOne(told), isWhole: true };
+    const judgement = reply.file === undefined ? this.#judge(status, headers) : undefined;
+    const length = body instanceof Uint8Array ? body.length : declaredLength(headers);
+    if (flight?.isOutdated === true || judgement === undefined) return alone;
+    if (length !== undefined && length > cache.options.maxEntry) return alone;
+    const note = `fwd=${why}; stored; ttl=${
+      wholeSeconds(judgement.lifetimeMs - judgement.initialAgeMs)
+    }`;
+    const kept: Reply = { ...reply, headers: withStatus(headers, note) };
+    if (body === null || body instanceof Uint8Array || forbidsBody(status)) {
+      const bytes = body instanceof Uint8Array ? body : NOTHING;
+      const landing = this.#keep(this.#copy(judgement, status, headers, bytes));
+      return { outcome: kept, isWhole: true, landing: Promise.resolve(landing), coming: undefined };
+    }
+    if (exchange.lifeline.reason !== undefined && flight?.isAwaited !== true) return alone;
+    return this.#record(kept, body, judgement, { length, headers });
+  }
+
+  /** Keeps a body while it is read. */
+  #record(
+    reply: Reply,
+    source: ByteSource,
+    judgement: Judgement,
+    { length, headers }: {
+      readonly length: number | undefined;
+      readonly headers: Reply["headers"];
+    },
+  ): Fetched {
+    const { cache, flight } = this.#options;
+    const { status } = reply;
+    const recording = new Recording(source, {
+      max: cache.options.maxEntry,
+      length,
+      isAwaited: () => flight?.isAwaited === true,
+    });
+    if (flight !== undefined) flight.recording = recording;
+    const landing = recording.whole.then((bytes): Landing => {
+      if (bytes === undefined || flight?.isOutdated === true) return { type: "alone" };
+      return this.#keep(this.#copy(judgement, status, headers, bytes));
+    });
+    // Of a body that may outgrow the limit nobody else can be promised all.
+    const coming = length === undefined || !isFresh(judgement) ? undefined : {
+      type: "coming" as const,
+      stored: this.#copy(judgement, status, headers, NOTHING),
+      length,
+      body: () => recording.reader(),
+    };
+    return { outcome: { ...reply, body: recording.reader() }, isWhole: true, landing, coming };
+  }
+
+  /** A 304: the copy holds, with what the answer says of it. */
+  #confirmed(stored: Stored, { headers, body }: Reply): Fetched {
+    const { cache, why } = this.#options;
+    discard(body, "The stored copy still holds");
+    const merged = freshenedFields(stored.headers, headers);
+    const judgement = this.#judge(stored.status, merged);
+    const copy = this.#copy(judgement ?? NO_TIME, stored.status, merged, stored.body);
+    let landing: Landing = { type: "alone" };
+    if (judgement === undefined || this.#options.flight?.isOutdated === true) {
+      cache.store.delete(stored);
+    } else landing = this.#keep(copy);
+    const outcome = this.#answer(copy, `fwd=${why}; fwd-status=304`);
+    return { outcome, isWhole: true, landing: Promise.resolve(landing), coming: undefined };
+  }
+
+  /** The application fails: the stale copy goes on for a while (RFC 5861 §4). */
+  #useOn(stored: Stored, failed: Reply | undefined): Fetched {
+    if (failed !== undefined) discard(failed.body, "A stored copy is sent in this reply's stead");
+    stored.retryAt = Date.now() + RETRY_MS;
+    const status = failed === undefined ? "" : `; fwd-status=${failed.status}`;
+    const outcome = this.#answer(stored, `fwd=stale${status}; detail=stale-if-error`);
+    const landing = Promise.resolve<Landing>({ type: "stored", stored });
+    return { outcome, isWhole: true, landing, coming: undefined };
+  }
+
+  #answer({ status, headers, body, bornAt }: Stored, note: string): Reply {
+    const age = Math.max(0, wholeSeconds(Date.now() - bornAt));
+    const fields: HeaderPair[] = [...headers, ["age", String(age)]];
+    return { type: "reply", status, headers: withStatus(fields, note), body };
+  }
+
+  #judge(status: number, headers: Reply["headers"]): Judgement | undefined {
+    const { cache, exchange } = this.#options;
+    const { headers: asked } = exchange;
+    const isAuthenticated = isKnownClient(exchange);
+    return judge({ asked, isAuthenticated, status, headers }, cache.options);
+  }
+
+  #copy(
+    judgement: Judgement,
+    status: number,
+    headers: Reply["headers"],
+    body: Uint8Array<ArrayBuffer>,
+  ): Stored {
+    const { url, asked } = this.#options;
+    const now = Date.now();
+    const bornAt = now - judgement.initialAgeMs;
+    const freshUntil = bornAt + judgement.lifetimeMs;
+    return {
+      url,
+      status,
+      headers: keptFields(headers, now),
+      body,
+      vary: varyNames(headers).map((name): HeaderPair => [name, asked(name)]),
+      bornAt,
+      freshUntil,
+      staleUntil: freshUntil + judgement.staleWhileRevalidateMs,
+      errorUntil: freshUntil + judgement.staleIfErrorMs,
+      isForAll: judgement.isForAll,
+      tags: tagsOf(headers),
+      retryAt: 0,
+      wasUsed: false,
+      head: undefined,
+    };
+  }
+
+  /** Stores a copy, and tells whether others may have it. */
+  #keep(stored: Stored): Landing {
+    const { cache } = this.#options;
+    if (costOf(stored) <= cache.options.maxSize) cache.put(stored);
+    return Date.now() < stored.freshUntil ? { type: "stored", stored } : { type: "alone" };
+  }
+}
+
+/** A copy that could not be renewed is used on for so long before the next attempt. */
+const RETRY_MS = 1000;
+
+const NO_TIME: Judgement = {
+  lifetimeMs: 0,
+  initialAgeMs: 0,
+  staleWhileRevalidateMs: 0,
+  staleIfErrorMs: 0,
+  isForAll: false,
+};
+
+function isUsable({ errorUntil }: Stored): boolean {
+  return Date.now() < errorUntil;
+}
+
+function isFresh({ lifetimeMs, initialAgeMs }: Judgement): boolean {
+  return lifetimeMs > initialAgeMs;
+}

@@ -1,0 +1,136 @@
+/**
+ * A body that is sent and kept at once: it is read as fast as it comes, up to a limit, and any number of
+ * readers follow, each at its own pace. Past the limit it is no longer kept: its one reader, if there is
+ * one, goes on with the source itself; that there is no more than one is its maker's care.
+ *
+ * The work behind it ends when the last of those who wait for it has left.
+ */
+import type { ByteSource } from "../exchange.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+export interface RecordingOptions {
+  /** Bytes that are kept at most. */
+  readonly max: number;
+  /** The length that was promised; undefined: none. */
+  readonly length: number | undefined;
+  /** Whether somebody waits for all of it without reading along. */
+  readonly isAwaited: () => boolean;
+}
+
+export class Recording {
+  readonly #source: ByteSource;
+  readonly #options: RecordingOptions;
+  readonly #pieces: Bytes[] = [];
+  #state: "open" | "whole" | "outgrown" | "failed" = "open";
+  #failure: Error | undefined;
+  #size = 0;
+  #readers = 0;
+  #wake: (() => void)[] = [];
+  /** Settles with all of the body; with undefined if it was not kept, for whatever reason. */
+  readonly whole: Promise<Bytes | undefined>;
+
+  constructor(source: ByteSource, options: RecordingOptions) {
+    this.#source = source;
+    this.#options = options;
+    this.whole = this.#record();
+  }
+
+  /** Bytes so far. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Ends the work if nobody waits for it any more; whoever stops waiting calls it. */
+  release(reason: Error): void {
+    if (this.#readers > 0 || this.#options.isAwaited()) return;
+    if (this.#state === "whole" || this.#state === "failed") return;
+    this.#fail(reason);
+    this.#source.cancel(reason);
+  }
+
+  /** A reader from the beginning. */
+  reader(): ByteSource {
+    this.#readers++;
+    let at = 0;
+    return {
+      read: async () => {
+        while (at >= this.#pieces.length && this.#state === "open") {
+          await new Promise<void>((resolve) => this.#wake.push(resolve));
+        }
+        const piece = this.#pieces[at++];
+        // The runtime takes what it sends out of our hands, memory and all.
+        if (piece !== undefined) return piece.slice();
+        if (this.#state === "outgrown") return await this.#readOn();
+        if (this.#failure !== undefined) throw this.#failure;
+        this.#readers--;
+        return undefined;
+      },
+      cancel: (reason) => {
+        this.#readers--;
+        this.release(reason);
+      },
+    };
+  }
+
+  async #record(): Promise<Bytes | undefined> {
+    const { max, length } = this.#options;
+    try {
+      while (this.#size <= max) {
+        const piece = await this.#source.read();
+        if (this.#state !== "open") return undefined;
+        if (piece === undefined) return this.#end(length);
+        // A source may read the next one into what is left of the same memory, which moves it.
+        this.#pieces.push(piece.slice());
+        this.#size += piece.length;
+        this.#notify();
+      }
+      this.#settle("outgrown");
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+    return undefined;
+  }
+
+  #end(length: number | undefined): Bytes | undefined {
+    this.#settle("whole");
+    // Short of its promise it is not whole, however well it ended.
+    if (length !== undefined && length !== this.#size) return undefined;
+    return joined(this.#pieces, this.#size);
+  }
+
+  async #readOn(): Promise<Bytes | undefined> {
+    this.#pieces.length = 0;
+    const piece = await this.#source.read();
+    if (piece === undefined) this.#settle("whole");
+    return piece;
+  }
+
+  #fail(failure: Error): void {
+    this.#failure ??= failure;
+    this.#settle("failed");
+  }
+
+  #settle(state: "whole" | "outgrown" | "failed"): void {
+    if (this.#state !== "failed") this.#state = state;
+    this.#notify();
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const resume of wake) resume();
+  }
+}
+
+function joined(pieces: readonly Bytes[], size: number): Bytes {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only;
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
