@@ -114,8 +114,9 @@ export interface SizedBody {
 /** A body that is produced while it is sent; it owns whatever produces it. */
 export interface ByteSource {
   /**
-   * The next piece, never empty and never reused by the producer; undefined at the end. Rejects when
-   * the body ends before it is whole. Not called again before it has settled, nor after either end.
+   * The next piece, never empty; undefined at the end. Its memory may be given back when the next one is
+   * asked for: who keeps it until then makes a copy. Rejects when the body ends before it is whole. Not
+   * called again before it has settled, nor after either end.
    */
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** The rest is not wanted. Called at most once, and not after the end. */

@@ -59,6 +59,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "lib/protocol/",
     "lib/router/",
   ],
+  "lib/draft/": [],
+  "lib/import/": ["lib/errors.ts", "lib/draft/", "lib/router/"],
+  "lib/deploy/": ["lib/config/", "lib/permissions.ts", "lib/values.ts"],
   "lib/observe/": [...VALUES, "lib/handler.ts", "lib/protocol/"],
   "lib/welcome/": [...VALUES, "lib/protocol/"],
   "lib/gateway.ts": [
@@ -163,7 +166,7 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "lib/config/yaml.ts": ["node:process"],
   "lib/error_page.ts": ["node:http"],
   // Its compressors flush when they are told to; the platform's promise nothing of the kind.
-  "lib/io/encoder.ts": ["node:buffer", "node:timers/promises", "node:zlib"],
+  "lib/io/encoder.ts": ["node:buffer", "node:zlib"],
   "lib/io/listen_socket.ts": ["node:net"],
   // The runtime's own way to ask for a file that may not be there is an error.
   "lib/io/file_tree.ts": ["node:fs"],

@@ -14,6 +14,7 @@ import { textOf } from "../protocol/cgi_environ.ts";
 import { createTrust } from "../protocol/forwarding.ts";
 import { receive } from "../receive.ts";
 import { createRouter, type Verdict } from "../router/router.ts";
+import { type Look, lookAlong } from "./looks.ts";
 import { FINE, type Invocation, loadTable, print, styled, UsageError } from "./command.ts";
 
 /** What explaining a request came to. */
@@ -32,6 +33,8 @@ interface Explained {
   readonly params?: Readonly<Record<string, string>>;
   readonly environ?: Readonly<Record<string, string>>;
   readonly notes?: readonly string[];
+  /** What lies on the disk along the path. */
+  readonly looks?: readonly Look[];
 }
 
 interface PassedOver {
@@ -105,6 +108,7 @@ async function judge(table: Table, asked: Asked, headers: readonly string[]): Pr
     kind: key,
     ...plain({ ...told, notes: [...told.notes, ...notesOf(options)] }),
     params: texts(mount.params),
+    looks: lookAlong({ key, fields, route: options, mount, folder: table.folder }),
   };
 }
 
@@ -211,6 +215,9 @@ function printVerdict(verdict: Explained): void {
   print(`${kind} ${target ?? ""}`.trimEnd());
   print(`SCRIPT_NAME=${verdict.scriptName ?? ""}  PATH_INFO=${verdict.pathInfo ?? ""}`);
   for (const note of notes) print(styled("yellow", note));
+  for (const { path, is, real } of verdict.looks ?? []) {
+    print(styled("dim", `  ${is.padEnd(9)} ${path}${real === undefined ? "" : ` -> ${real}`}`));
+  }
   const names = Object.keys(environ).sort();
   if (names.length > 0) print("");
   for (const name of names) print(`${styled("dim", `${name}=`)}${environ[name]}`);

@@ -99,8 +99,9 @@ function healthCheck(plan: Plan): readonly string[] {
   if (port === undefined) return [];
   const admin = plan.admin?.transport === "tcp" ? plan.admin : undefined;
   const test = admin === undefined
-    ? `(await Deno.connect({port:${port}})).close()`
-    : `if(!(await fetch("http://127.0.0.1:${admin.port}/healthz")).ok)Deno.exit(1)`;
+    ? `(await import('node:net')).connect(${port}).once("connect",()=>process.exit(0))` +
+      `.once("error",()=>process.exit(1))`
+    : `process.exit((await fetch("http://127.0.0.1:${admin.port}/healthz")).ok?0:1)`;
   const check = JSON.stringify([RUNTIME, "eval", test]);
   return [`HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ${check}`];
 }

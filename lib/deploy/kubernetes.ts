@@ -7,10 +7,15 @@ import { isLoopback, type Plan, portsOf, stopSeconds } from "./plan.ts";
 
 const LEAVE_SECONDS = 5;
 
+interface Port {
+  readonly number: number;
+  readonly name: string;
+}
+
 export function manifest(plan: Plan): string {
-  const ports = portsOf(plan);
-  const [port = 8080] = ports;
-  const named = ports.map((number, at) => ({ number, name: at === 0 ? "http" : `http-${number}` }));
+  const ports = portsOf(plan).map((number, at): Port => (
+    { number, name: at === 0 ? "http" : `http-${number}` }
+  ));
   return `# Portico for ${plan.configFile}, by "portico unit k8s"; "portico unit docker" prints the Dockerfile.
 apiVersion: apps/v1
 kind: Deployment
@@ -35,15 +40,24 @@ spec:
         runAsUser: ${USER}
         runAsGroup: ${USER}
         seccompProfile: { type: RuntimeDefault }
-      containers:
+${container(plan, ports)}
+      volumes:
+        - name: tmp
+          emptyDir: { sizeLimit: 2Gi }
+---
+${service(ports)}`;
+}
+
+function container(plan: Plan, ports: readonly Port[]): string {
+  const lines = ports.map(({ number, name }) =>
+    `            - { name: ${name}, containerPort: ${number} }`
+  );
+  return `      containers:
         - name: portico
           image: portico:latest
           ports:
-${
-    named.map(({ number, name }) => `            - { name: ${name}, containerPort: ${number} }`)
-      .join("\n")
-  }
-${probes(plan, port)}
+${lines.join("\n")}
+${probes(plan, ports[0]?.number ?? 8080)}
           lifecycle:
             preStop:
               sleep: { seconds: ${LEAVE_SECONDS} }
@@ -55,22 +69,21 @@ ${probes(plan, port)}
             readOnlyRootFilesystem: true
             capabilities: { drop: [ALL] }
           volumeMounts:
-            - { name: tmp, mountPath: /tmp }
-      volumes:
-        - name: tmp
-          emptyDir: { sizeLimit: 2Gi }
----
-apiVersion: v1
+            - { name: tmp, mountPath: /tmp }`;
+}
+
+function service(ports: readonly Port[]): string {
+  const lines = ports.map(({ number, name }) =>
+    `    - { name: ${name}, port: ${number}, targetPort: ${name} }`
+  );
+  return `apiVersion: v1
 kind: Service
 metadata:
   name: portico
 spec:
   selector: { app.kubernetes.io/name: portico }
   ports:
-${
-    named.map(({ number, name }) => `    - { name: ${name}, port: ${number}, targetPort: ${name} }`)
-      .join("\n")
-  }
+${lines.join("\n")}
 `;
 }
 

@@ -40,11 +40,7 @@ ${main === undefined ? "" : RUNTIME_CACHE}
 ${changesUser ? AS_ROOT : account(plan)}
 ${capabilities(plan)}
 
-# Of the machine
-MemoryMax=1G
-TasksMax=512
-LimitNOFILE=65536
-OOMPolicy=continue
+${MACHINE}
 
 # Of the files: nothing can be written but what the table names.
 ProtectSystem=strict
@@ -52,7 +48,20 @@ ProtectHome=${homes(plan)}
 PrivateTmp=${usesTmp(plan) ? "no" : "yes"}
 ${folders(plan)}UMask=0027
 
-# Of the system
+${SYSTEM}
+
+[Install]
+WantedBy=multi-user.target
+`;
+}
+
+const MACHINE = `# Of the machine
+MemoryMax=1G
+TasksMax=512
+LimitNOFILE=65536
+OOMPolicy=continue`;
+
+const SYSTEM = `# Of the system
 NoNewPrivileges=yes
 PrivateDevices=yes
 ProtectClock=yes
@@ -68,12 +77,7 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-# MemoryDenyWriteExecute stays off: the runtime compiles as it goes.
-
-[Install]
-WantedBy=multi-user.target
-`;
-}
+# MemoryDenyWriteExecute stays off: the runtime compiles as it goes.`;
 
 const RUNTIME_CACHE =
   `# Modules that the runtime fetched once; fetched at the first start if there are none.
@@ -90,7 +94,7 @@ function account(plan: Plan): string {
 #SupplementaryGroups=www-data`;
   // A user made up for the service has a /tmp of its own in any case.
   if (ownFolders(plan).length === 0 && !usesTmp(plan)) return `DynamicUser=yes${groups}`;
-  return `# For files that others share: useradd --system portico; what it writes has to be portico's.
+  return `# For files that others share: useradd --system portico; what it writes has to be there, and portico's.
 User=portico
 Group=portico${groups}`;
 }
@@ -114,7 +118,7 @@ function homes({ configFile, installed, reads, writes }: Plan): string {
 }
 
 /** Folders that are Portico's own in every start, which a private /tmp may hold. */
-const FLEETING = /^\/tmp\/portico-[\w-]+$/;
+const FLEETING = /^\/tmp\/portico-[\w-]+(?:\/|$)/;
 
 /** Sockets and files in /tmp that others have to see. */
 function usesTmp({ reads, writes, configFile }: Plan): boolean {
@@ -140,7 +144,9 @@ function folders(plan: Plan): string {
       : [];
     return folder === undefined ? [] : [folder];
   });
-  const paths = ownFolders(plan).map((path) => quoted(`-${path}`));
+  // All of /tmp where it is everybody's: what is made in it has no name yet.
+  const own = [...usesTmp(plan) ? ["/tmp"] : [], ...ownFolders(plan)];
+  const paths = own.map((path) => quoted(`-${path}`));
   return [
     ...(runs.length === 0
       ? []

@@ -155,7 +155,7 @@ function tellAll(
     const isNew = !seen.has(args);
     seen.add(args);
     const isSaid = isNew && (!isComment || verdict.type !== "moot");
-    const isOpen = OPENED.has(name) && verdict.type !== "moot" &&
+    const isOpen = OPENED.has(name) && (verdict.type !== "moot" || name === "server") &&
       !(name === "if" && verdict.type === "left");
     return [
       ...(isSaid ? [tell(verdict)] : []),

@@ -107,9 +107,10 @@ export const IS_PHP = /\.(?:php\d?|phtml)$/;
 /** Fields of `static`. */
 export function staticFields(
   { folder }: Pick<Folder, "folder">,
-  { scope, match }: Pick<Location, "scope" | "match">,
+  location: Location,
   fallback: string | undefined,
 ): PlainMap {
+  const { scope, match } = location;
   const index = indexOf(scope).filter((name) => /^[^/.$][^/$]*$/.test(name) && !IS_PHP.test(name));
   const isTree = match.type === "prefix";
   const isUsual = index.length === 1 && index[0] === "index.html";
@@ -120,7 +121,7 @@ export function staticFields(
     ...flagOf(scope, "autoindex", "listing"),
     ...precompressedOf(scope),
     ...(cacheControl === undefined ? {} : { cacheControl }),
-    ...(fallback === undefined ? notFoundOf(scope) : { fallback }),
+    ...(fallback === undefined ? notFoundOf(scope, baseOfLocation(location)) : { fallback }),
   };
 }
 
@@ -139,17 +140,18 @@ function precompressedOf(scope: Scope): PlainMap {
 }
 
 /** `error_page 404 /404.html` */
-function notFoundOf(scope: Scope): PlainMap {
+function notFoundOf(scope: Scope, base: string): PlainMap {
   const pages = scope.all("error_page").filter(({ args }) => args.slice(0, -1).includes("404"));
   const page = pages.at(-1);
   const file = page?.args.at(-1) ?? "";
   if (page === undefined || page.args.some((arg) => arg.startsWith("="))) return {};
-  if (!/^\/[\w./-]+$/.test(file) || IS_PHP.test(file)) return {};
+  const own = below(file, base);
+  if (own === undefined || !/^[\w./-]+$/.test(own) || IS_PHP.test(own)) return {};
   scope.verdicts.took(
     page,
     `notFound: ${file} of the same folder; other statuses have Portico's page`,
   );
-  return { notFound: file.slice(1) };
+  return { notFound: own };
 }
 
 /** A path of the site as one below a prefix; undefined: it lies elsewhere. */

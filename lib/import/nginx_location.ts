@@ -231,47 +231,47 @@ const OTHER_PASSES = [
 
 /** What passes requests on; undefined: the location serves files. */
 function passPart(location: Location, site: Site, path: string): Part | undefined {
-  const { scope, match } = location;
-  const other = OTHER_PASSES.map((name) => scope.own(name).at(0)).find((found) =>
-    found !== undefined
-  );
-  if (other !== undefined) return closedPart(other, "Portico has no such kind", { location, path });
-  const options = (protocol: string): PlainMap => ({
-    ...optionsOf(scope),
-    ...readTimeOption(scope, protocol),
-  });
+  const { scope } = location;
+  const other = OTHER_PASSES.map((name) => scope.own(name).at(0))
+    .find((found) => found !== undefined);
+  if (other !== undefined) {
+    return closedPart(other, "Portico has no such kind", { location, path });
+  }
+  return closingPart(location, site, path) ?? proxyPart(location, site, path) ??
+    fastcgiPart(location, site, path);
+}
+
+function closingPart(location: Location, site: Site, path: string): Part | undefined {
+  const { scope } = location;
   for (const key of ["uwsgi", "scgi"] as const) {
     const pass = scope.own(`${key}_pass`).at(-1);
     if (pass === undefined) continue;
     const handler = closingFields(key, pass, scope, site);
     if (handler === undefined) return closedPart(pass, UNKNOWN, { location, path });
-    return { path, key, handler: short(handler, "connect"), options: options(key), location };
+    const options = { ...optionsOf(scope), ...readTimeOption(scope, key) };
+    return { path, key, handler: short(handler, "connect"), options, location };
   }
-  const proxy = scope.own("proxy_pass").at(-1);
-  if (proxy !== undefined) {
-    const prefix = match.type === "prefix" ? match.path : undefined;
-    const handler = proxyFields(proxy, { scope, path: prefix }, site);
-    if (typeof handler === "string") return closedPart(proxy, handler, { location, path });
-    return {
-      path,
-      key: "proxy",
-      handler: short(handler, "to"),
-      options: options("proxy"),
-      location,
-    };
-  }
-  const fastcgi = scope.own("fastcgi_pass").at(-1);
-  if (fastcgi === undefined) return undefined;
+  return undefined;
+}
+
+function proxyPart(location: Location, site: Site, path: string): Part | undefined {
+  const { scope, match } = location;
+  const pass = scope.own("proxy_pass").at(-1);
+  if (pass === undefined) return undefined;
+  const prefix = match.type === "prefix" ? match.path : undefined;
+  const handler = proxyFields(pass, { scope, path: prefix }, site);
+  if (typeof handler === "string") return closedPart(pass, handler, { location, path });
+  const options = { ...optionsOf(scope), ...readTimeOption(scope, "proxy") };
+  return { path, key: "proxy", handler: short(handler, "to"), options, location };
+}
+
+function fastcgiPart(location: Location, site: Site, path: string): Part | undefined {
+  const pass = location.scope.own("fastcgi_pass").at(-1);
+  if (pass === undefined) return undefined;
   const scripts = fastcgiScripts(location, site);
-  if (scripts === undefined) return closedPart(fastcgi, UNKNOWN, { location, path });
-  const { key, handler } = scripts;
-  return {
-    path: scripts.path ?? path,
-    key,
-    handler: short(handler, "connect"),
-    options: scripts.options,
-    location,
-  };
+  if (scripts === undefined) return closedPart(pass, UNKNOWN, { location, path });
+  const { key, handler, options } = scripts;
+  return { path: scripts.path ?? path, key, handler: short(handler, "connect"), options, location };
 }
 
 const UNKNOWN = "its address is known only with the request";

@@ -6,7 +6,7 @@
  * then, longest first, the prefixes that come before expressions, with the expressions that count below
  * each; then the block's expressions in their order; then all other prefixes, longest first.
  */
-import { fileParts, resolvedTrying } from "./nginx_file_parts.ts";
+import { resolvedTrying } from "./nginx_file_parts.ts";
 import { closedPart } from "./nginx_part.ts";
 import { partsOf, returnPart, rewriteParts } from "./nginx_location.ts";
 import { escapePath, toPath, type Within } from "./nginx_regex.ts";
@@ -117,7 +117,7 @@ function prefixParts(location: Prefix, site: Site): readonly Part[] {
   const { match, scope, directive } = location;
   const path = `${escapePath(baseOf(match.path))}/*`;
   const whole = match.path.endsWith("/") ? "" : ", by whole segments";
-  scope.verdicts.took(directive, `path: ${path}${whole}`);
+  if (directive.name === "location") scope.verdicts.took(directive, `path: ${path}${whole}`);
   const parts = partsOf(location, site, path);
   const slash = needsSlash(location, site, parts) ? [slashPart(location)] : [];
   return [...slash, ...parts];
@@ -145,9 +145,10 @@ function regexParts(location: Location, site: Site, within: Within | undefined):
   const { match, scope, directive } = location;
   if (match.type !== "regex") return [];
   const bound = within?.prefix === "/" && within.except.length === 0 ? undefined : within;
-  if (bound !== undefined && isElsewhere(match.source, bound)) return [];
+  if (bound !== undefined && !match.caseless && isElsewhere(match.source, bound)) return [];
   // An expression that begins with the prefix is bound to it already.
-  const own = bound !== undefined && isBound(match.source, bound) ? undefined : bound;
+  const isOwn = bound !== undefined && !match.caseless && isBound(match.source, bound);
+  const own = isOwn ? undefined : bound;
   const path = toPath(match.source, match.caseless, own);
   if (path === undefined) {
     const place = bound === undefined ? "/*" : `${escapePath(baseOf(bound.prefix))}/*`;
@@ -156,10 +157,10 @@ function regexParts(location: Location, site: Site, within: Within | undefined):
   scope.verdicts.took(directive, `path: ${path}`);
   const parts = partsOf(location, site, path);
   // One that stands for a prefix of its own has its place among those that count everywhere.
-  const isOwn = (part: Part) =>
+  const belongs = (part: Part) =>
     part.path === path || part.path.startsWith(escapePath(baseOf(prefix)));
   const prefix = bound?.prefix ?? "";
-  return bound === undefined ? parts : parts.filter(isOwn);
+  return bound === undefined ? parts : parts.filter(belongs);
 }
 
 /** Whether an expression begins with names that are not the prefix's. */
@@ -181,7 +182,7 @@ function absorbedBy(site: Site): Location | undefined {
   if (root === undefined) return undefined;
   const trying = resolvedTrying(root.scope, site);
   const script = trying.type === "fallback" ? trying.uri : "/index.php";
-  const parts = fileParts(root, site, "/*");
+  const parts = partsOf(root, site, "/*");
   const runner = runnerOf(site, script);
   const isSite = parts.some(({ key, path }) => key === "php" && path === "/*");
   if (!isSite || runner?.match.type !== "regex" || runner.outer !== undefined) return undefined;
@@ -191,12 +192,37 @@ function absorbedBy(site: Site): Location | undefined {
     scope.one(name)
   );
   const folder = scope.nearest("root", "alias") === root.scope.nearest("root", "alias");
-  if (!isForAll || !isOpen || !folder) return undefined;
+  if (!isForAll || !isOpen || !folder || sendsScripts(site, { root, runner })) return undefined;
   scope.verdicts.took(
     directive,
     "part of the php route; a script that does not exist goes to the front controller",
   );
   return runner;
+}
+
+/**
+ * Whether some other location would send as files what nginx has run: then the location of all scripts
+ * needs a route of its own before it, or sources would be given away.
+ */
+function sendsScripts(
+  site: Site,
+  { root, runner }: { readonly root: Location; readonly runner: Location },
+): boolean {
+  const after = site.locations.slice(site.locations.indexOf(runner) + 1);
+  return site.locations.some((location) => {
+    const { match } = location;
+    if (location === root || location === runner) return false;
+    if (match.type === "prefix") return !match.first && isStatic(location, site);
+    if (match.type !== "regex" || !after.includes(location)) return false;
+    return !OTHER_SUFFIX.test(match.source) && isStatic(location, site);
+  });
+}
+
+/** Ends with a suffix, or one of several, none of them a script's. */
+const OTHER_SUFFIX = /\\\.(?:(?!ph)\w+|\((?:\?:)?(?!ph)[\w?]+(?:\|(?!ph)[\w?]+)*\))\$$/i;
+
+function isStatic(location: Location, site: Site): boolean {
+  return partsOf(location, site, "/*").some(({ key }) => key === "static");
 }
 
 /** Of routes with one path the first serves, unless it takes some methods only. */

@@ -77,7 +77,7 @@ export function variablesOf(scope: Scope, protocol: Protocol, root: string | und
 const TREE = /\/?\$(?:fastcgi_script_name|uri|document_uri|script_name)$/;
 
 function isOwn(name: string, value: string): boolean {
-  if (name === "HTTP_PROXY" || /^HTTP_/.test(name) && /^\$http_\w+$/.test(value)) return true;
+  if (/^HTTP_PROXY$/.test(name) || /^HTTP_/.test(name) && /^\$http_\w+$/.test(value)) return true;
   if (!OWN_VARIABLES.has(name)) return false;
   return value.includes("$") || value === "" ||
     /^(?:REDIRECT_STATUS|GATEWAY_INTERFACE)$/.test(name);

@@ -68,21 +68,23 @@ interface Start {
 
 function cutStart(source: string): Start {
   const start = (lead: string | undefined, rest: string): Start => ({ lead, rest });
-  const repeats = (text: string) => /^[?*+{]/.test(text);
-  if (source.startsWith("^")) {
-    const body = source.slice(1);
-    if (body.startsWith("/") && !repeats(body.slice(1))) return start("", body.slice(1));
-    // What begins with anything needs no first slash; what else there is would never be found.
-    return start(/^\.[*+](?!\?)/.test(body) ? "" : undefined, body.replace(/^\.\+/, ".*"));
+  const anchored = source.startsWith("^");
+  const body = anchored ? source.slice(1) : source;
+  if (body.startsWith("/") && !/^\/[?*+{]/.test(body)) {
+    return start(anchored ? "" : "(?:.*/)?", body.slice(1));
   }
-  const slash = /^(?:\(\?:(?:\^\|\/|\/\|\^)\)|\/)/.exec(source)?.[0];
-  if (slash !== undefined) {
-    const rest = source.slice(slash.length);
-    return start(repeats(rest) ? undefined : "(?:.*/)?", rest);
+  const border = /^\(\?:(?:\^\|\/|\/\|\^)\)/.exec(source)?.[0] ?? "";
+  if (border !== "" && IS_NAME.test(source.slice(border.length))) {
+    return start("(?:.*/)?", source.slice(border.length));
   }
-  // A group may begin with the first slash itself.
-  return start(source.startsWith("(") ? undefined : ".*", source);
+  // Anything before what cannot be the first slash itself; what else is anchored needs the slash.
+  const rest = body.replace(/^\.[*+](?!\?)/, "");
+  const isFree = !anchored || rest !== body;
+  return start(isFree && IS_NAME.test(rest) ? ".*" : undefined, rest);
 }
+
+/** Begins with a character that is no slash, and that is there. */
+const IS_NAME = /^(?:\w|\\[^\w\s/]|\[\^\/\])(?![?*{])/;
 
 function cutEnd(rest: string): readonly [string, string] {
   const border = /\(\?:(?:\/\|\$|\$\|\/)\)$/.exec(rest);

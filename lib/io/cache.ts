@@ -193,7 +193,8 @@ class CachedService {
       fetched.landing.then((landing) => {
         this.#cache.touchDown(key, flight);
         flight.land(landing);
-        if (landing.type === "alone") this.#cache.pass(key, Date.now());
+        const isForOne = landing.type === "alone" && !flight.isOutdated;
+        if (isForOne) this.#cache.pass(key, Date.now());
       });
       if (fetched.coming !== undefined) flight.land(fetched.coming);
       // Nobody is left to read an answer that only its asker could.

@@ -23,7 +23,7 @@ import { fetchingFields, isKnownClient } from "./cache_request.ts";
 import { type Asked, costOf, type Stored } from "./cache_store.ts";
 import { discard } from "./discard.ts";
 import { Recording } from "./recording.ts";
-import type { ResponseCache } from "./response_cache.ts";
+import type { ResponseCache, UnderWay } from "./response_cache.ts";
 
 export interface FetchOptions {
   /** Asks the service with these fields. */
@@ -57,13 +57,27 @@ const NOTHING = new Uint8Array(0);
 
 export class Fetch {
   readonly #options: FetchOptions;
+  readonly #underWay: UnderWay;
 
   constructor(options: FetchOptions) {
     this.#options = options;
+    this.#underWay = options.flight ?? { url: options.url, isOutdated: false };
   }
 
   /** Rejects as the service does, unless a stale copy may be used in its stead. */
   async run(lifeline: Lifeline): Promise<Fetched> {
+    const watch = this.#options.cache.watch(this.#underWay);
+    try {
+      const fetched = await this.#run(lifeline);
+      fetched.landing.then(watch.over);
+      return fetched;
+    } catch (error) {
+      watch.over();
+      throw error;
+    }
+  }
+
+  async #run(lifeline: Lifeline): Promise<Fetched> {
     const { stored } = this.#options;
     try {
       const validating = stored && validatingFields(stored.headers);
@@ -101,14 +115,15 @@ export class Fetch {
     const alone: Fetched = { ...this.#forOne(told), isWhole: true };
     const judgement = reply.file === undefined ? this.#judge(status, headers) : undefined;
     const length = body instanceof Uint8Array ? body.length : declaredLength(headers);
-    if (flight?.isOutdated === true || judgement === undefined) return alone;
+    if (this.#underWay.isOutdated || judgement === undefined) return alone;
     if (length !== undefined && length > cache.options.maxEntry) return alone;
     const note = `fwd=${why}; stored; ttl=${
       wholeSeconds(judgement.lifetimeMs - judgement.initialAgeMs)
     }`;
     const kept: Reply = { ...reply, headers: withStatus(headers, note) };
     if (body === null || body instanceof Uint8Array || forbidsBody(status)) {
-      const bytes = body instanceof Uint8Array ? body : NOTHING;
+      // Whoever made it may use its memory again, or hold much more of it than this.
+      const bytes = body instanceof Uint8Array ? body.slice() : NOTHING;
       const landing = this.#keep(this.#copy(judgement, status, headers, bytes));
       return { outcome: kept, isWhole: true, landing: Promise.resolve(landing), coming: undefined };
     }
@@ -135,7 +150,7 @@ export class Fetch {
     });
     if (flight !== undefined) flight.recording = recording;
     const landing = recording.whole.then((bytes): Landing => {
-      if (bytes === undefined || flight?.isOutdated === true) return { type: "alone" };
+      if (bytes === undefined || this.#underWay.isOutdated) return { type: "alone" };
       return this.#keep(this.#copy(judgement, status, headers, bytes));
     });
     // Of a body that may outgrow the limit nobody else can be promised all.
@@ -156,7 +171,7 @@ export class Fetch {
     const judgement = this.#judge(stored.status, merged);
     const copy = this.#copy(judgement ?? NO_TIME, stored.status, merged, stored.body);
     let landing: Landing = { type: "alone" };
-    if (judgement === undefined || this.#options.flight?.isOutdated === true) {
+    if (judgement === undefined || this.#underWay.isOutdated) {
       cache.store.delete(stored);
     } else landing = this.#keep(copy);
     const outcome = this.#answer(copy, `fwd=${why}; fwd-status=304`);

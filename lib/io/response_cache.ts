@@ -14,6 +14,13 @@ export type Purge =
   | { readonly tag: string }
   | { readonly all: true };
 
+/** An answer that is being fetched. */
+export interface UnderWay {
+  readonly url: string;
+  /** Set when a purge or a change comes in between: what comes is out of date already. */
+  isOutdated: boolean;
+}
+
 /** How long a URL is remembered as one whose answers are not for all. */
 const PASS_MS = 10_000;
 const MAX_PASSES = 4096;
@@ -22,6 +29,7 @@ export class ResponseCache implements AsyncDisposable {
   readonly options: CacheOptions;
   readonly store: CacheStore;
   readonly #flights = new Map<string, Flight>();
+  readonly #underWay = new Set<UnderWay>();
   readonly #passes = new Map<string, number>();
 
   constructor(options: CacheOptions) {
@@ -32,11 +40,17 @@ export class ResponseCache implements AsyncDisposable {
   /** Forgets copies; gives their number. What is under way is not stored either. */
   purge(what: Purge): number {
     // Which keys an answer under way will bear is not known yet.
-    for (const flight of this.#flights.values()) {
-      if (!("url" in what) || flight.url === normalUrl(what.url)) flight.isOutdated = true;
+    for (const fetch of this.#underWay) {
+      if (!("url" in what) || fetch.url === normalUrl(what.url)) fetch.isOutdated = true;
     }
     if ("url" in what) return this.store.deleteUrl(normalUrl(what.url));
     return "tag" in what ? this.store.deleteTag(what.tag) : this.store.clear();
+  }
+
+  /** Keeps an eye on something under way until it is `over`. */
+  watch(fetch: UnderWay): { over(): void } {
+    this.#underWay.add(fetch);
+    return { over: () => this.#underWay.delete(fetch) };
   }
 
   flight(key: string): Flight | undefined {

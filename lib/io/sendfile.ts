@@ -8,7 +8,6 @@
  */
 import { GatewayError, ProtocolError } from "../errors.ts";
 import {
-  type ByteSource,
   type ByteString,
   type Exchange,
   type FileRequest,
@@ -22,6 +21,7 @@ import { byteString, textOf } from "../protocol/cgi_environ.ts";
 import { decodeTarget, isFileName } from "../protocol/cgi_path.ts";
 import { forbidsBody, quoteBytes } from "../protocol/http_fields.ts";
 import { resolvePath } from "../values.ts";
+import { discard } from "./discard.ts";
 import { fileReply, type FoundFile } from "./file_reply.ts";
 import { RealFolder } from "./real_folder.ts";
 
@@ -184,7 +184,7 @@ export function withSendfile(service: Service, folders: FileFolders, log: Servic
     const { status, body } = reply;
     // A 304 of the program's own making has no body to replace.
     if (forbidsBody(status)) return { type: "reply", status, headers: reply.headers, body };
-    if (body !== null && !(body instanceof Uint8Array)) discard(body);
+    discard(body, "A file is sent in this reply's stead");
     try {
       const headers = reply.headers.filter(isAboutFile);
       return fileReply(folders.find(request), exchange, { status, headers });
@@ -203,32 +203,4 @@ export function withSendfile(service: Service, folders: FileFolders, log: Servic
 /** What describes the body that is not sent does not describe the file. */
 function isAboutFile([name]: HeaderPair): boolean {
   return name.toLowerCase() !== "content-encoding";
-}
-
-/** Longer than a program takes to exit that has said all it has to say. */
-const PATIENCE_MS = 2000;
-const MAX_DISCARDED = 65_536;
-
-/** Ends a body that nobody wants. A program that is about to end by itself may do so in peace. */
-async function discard(body: ByteSource): Promise<void> {
-  let isOver = false;
-  const end = () => {
-    if (isOver) return;
-    isOver = true;
-    body.cancel(new Error("A file is sent in this reply's stead"));
-  };
-  const timer = setTimeout(end, PATIENCE_MS);
-  try {
-    let left = MAX_DISCARDED;
-    while (!isOver) {
-      const piece = await body.read();
-      if (piece === undefined) break;
-      left -= piece.length;
-      if (left < 0) end();
-    }
-  } catch {
-    // It failed where nobody could see it.
-  }
-  isOver = true;
-  clearTimeout(timer);
 }

