@@ -58,6 +58,8 @@ export class Balancer<M extends Member> {
   readonly #members: M[] = [];
   readonly #health = new Map<M, Health>();
   #turn = 0;
+  /** How many are down: nearly always none, and then nobody's health is asked for. */
+  #down = 0;
 
   constructor(options: BalancerOptions) {
     this.#options = options;
@@ -76,6 +78,7 @@ export class Balancer<M extends Member> {
     const index = this.#members.indexOf(member);
     if (index < 0) return;
     this.#members.splice(index, 1);
+    if (this.#isDown(member)) this.#down--;
     this.#health.delete(member);
     if (index < this.#turn) this.#turn--;
   }
@@ -87,22 +90,22 @@ export class Balancer<M extends Member> {
     if (this.#members.length === 1 && first !== undefined) {
       return first.hasRoom && !tried?.has(first) ? first : undefined;
     }
-    const now = this.#options.now();
-    for (const backup of [false, true]) {
-      const due = this.#due(backup, now, tried);
-      if (due !== undefined) return due;
-      const free = this.#free(backup, tried);
+    for (let backup = false;; backup = true) {
+      const picked = this.#pickAmong(backup, tried);
       // Someone is up, but full: better to wait than to burden the backups.
-      if (free !== undefined) return free === "full" ? undefined : free;
+      if (picked !== undefined) return picked ?? undefined;
+      if (backup) return this.#soonest(tried);
     }
-    return this.#soonest(tried);
   }
 
   /** The member answered. */
   succeeded(member: M): void {
     const health = this.#health.get(member);
     if (health === undefined || health.failures === 0) return;
-    if (health.downUntil !== undefined) this.#options.notice?.(`${member.name} is back`);
+    if (health.downUntil !== undefined) {
+      this.#down--;
+      this.#options.notice?.(`${member.name} is back`);
+    }
     this.#health.set(member, healthy());
   }
 
@@ -117,6 +120,7 @@ export class Balancer<M extends Member> {
     if (health.downUntil === undefined) {
       if (health.failures < failures) return;
       health.backOffMs = backOffMs;
+      this.#down++;
       const message = `${member.name} is down after ${health.failures} failures: ${reason}`;
       this.#options.notice?.(message);
     } else if (health.onTrial) {
@@ -135,8 +139,16 @@ export class Balancer<M extends Member> {
     return health === undefined || health.failures === 0 ? undefined : health.failingSince;
   }
 
+  /** Of those that are backups, or of those that are not: null: some are up, but none has room. */
+  #pickAmong(backup: boolean, tried: ReadonlySet<M> | undefined): M | null | undefined {
+    const due = this.#down === 0 ? undefined : this.#due(backup, this.#options.now(), tried);
+    if (due !== undefined) return due;
+    const free = this.#free(backup, tried);
+    return free === "full" ? null : free;
+  }
+
   #isDown(member: M): boolean {
-    return this.#health.get(member)?.downUntil !== undefined;
+    return this.#down > 0 && this.#health.get(member)?.downUntil !== undefined;
   }
 
   /** One that has been left out long enough. Should its request be lost, another is due in time. */
