@@ -10,25 +10,17 @@ import { deliver } from "./delivery.ts";
 import { errorPage } from "./error_page.ts";
 import { ClientGone, GatewayError, toGatewayError } from "./errors.ts";
 import type { Exchange, HeaderPair, Outcome, ReadyResponse, Reply } from "./exchange.ts";
-import type { Service } from "./handler.ts";
-import { Lifeline } from "./lifeline.ts";
-import type { Log, LoggedRequest } from "./observe/log.ts";
+import type { Log } from "./observe/log.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import type { Trust } from "./protocol/forwarding.ts";
 import { forbidsBody } from "./protocol/http_fields.ts";
-import { type Connection, newRequestId, receive, redirected } from "./receive.ts";
+import { type Connection, receive, redirected } from "./receive.ts";
 import { createRouter, type Router } from "./router/router.ts";
-import type { Pending, Sweeper } from "./sweeper.ts";
+import type { Sweeper } from "./sweeper.ts";
+import { type OpenRoute, Visit } from "./visit.ts";
 
 /** RFC 3875 §6.2.2 asks for a limit. */
 const MAX_LOCAL_REDIRECTS = 10;
-
-/** A route with its kind opened. */
-export interface OpenRoute {
-  readonly config: RouteConfig;
-  readonly service: Service;
-  /** The program or upstream, for log lines. */
-  readonly upstream: string;
-}
 
 export interface GatewayOptions {
   readonly table: Table;
@@ -36,6 +28,8 @@ export interface GatewayOptions {
   readonly log: Log;
   readonly sweeper: Sweeper;
   readonly trust: Trust;
+  /** Undefined: nobody counts. */
+  readonly metrics?: Metrics | undefined;
 }
 
 export class Gateway {
@@ -45,16 +39,20 @@ export class Gateway {
   readonly #sweeper: Sweeper;
   readonly #trust: Trust;
   readonly #dev: boolean;
+  readonly #metrics: Metrics | undefined;
+  readonly #slowMs: number;
   #active = 0;
   #whenIdle: (() => void) | undefined;
 
-  constructor({ table, routes, log, sweeper, trust }: GatewayOptions) {
+  constructor({ table, routes, log, sweeper, trust, metrics }: GatewayOptions) {
     this.#routes = routes;
     this.#router = createRouter(table.routes);
     this.#log = log;
     this.#sweeper = sweeper;
     this.#trust = trust;
     this.#dev = table.server.dev;
+    this.#metrics = metrics;
+    this.#slowMs = table.server.slowRequestMs ?? Infinity;
   }
 
   /** Requests whose answers are not yet complete. */
@@ -90,7 +88,7 @@ export class Gateway {
       case "found": {
         const route = this.#routes[match.index];
         if (route === undefined) throw new GatewayError(404, "no-route", "No route matches");
-        visit.route = route;
+        visit.enter(route);
         return route.service.serve(exchange, match.mount);
       }
       case "wrong-method":
@@ -194,6 +192,7 @@ export class Gateway {
 
   #report(visit: Visit, status: number, error: Error, prefix: string): void {
     const failure = toGatewayError(error);
+    visit.failure = failure.failure;
     // A missing page and a client that leaves are everyday life: the access log has them.
     if (failure.status < 500 && !TELLING.has(failure.status)) return;
     this.#log.failure({
@@ -211,78 +210,38 @@ export class Gateway {
     this.#sweeper.delete(visit);
     this.#active--;
     if (this.#active === 0) this.#whenIdle?.();
-    if (!this.#log.wantsAccess) return;
-    const { startedAt, answeredAt } = visit;
-    const ledger = visit.lifeline.writtenLedger;
-    const entry = {
-      request: visit.exchange ?? refused(visit),
-      route: visit.route?.config.name ?? "-",
-      status,
-      bytes,
-      durationMs: performance.now() - startedAt,
-      firstByteMs: answeredAt - startedAt,
-      ledger,
-    };
+    const counts = this.#metrics !== undefined || this.#slowMs < Infinity;
+    if (!counts && !this.#log.wantsAccess) return;
+    visit.end(status, bytes);
+    const { ledger } = visit;
     // A process may end after its answer did.
-    if (ledger === undefined) this.#log.access(entry);
-    else ledger.whenSettled(() => this.#log.access(entry));
-  }
-}
-
-/** What the access log tells of a request that was refused before it was understood. */
-function refused({ id, request, connection }: Visit): LoggedRequest {
-  const { method, headers, url } = request;
-  const path = url.indexOf("/", url.indexOf("://") + 3);
-  return {
-    id,
-    method,
-    headers,
-    target: path === -1 ? url : url.slice(path),
-    authority: headers.get("host") ?? "",
-    client: connection.peer,
-  };
-}
-
-/** What the gateway itself keeps of one request. */
-class Visit implements Pending {
-  readonly id = newRequestId();
-  readonly startedAt = performance.now();
-  readonly lifeline = new Lifeline();
-  /** As the client sent it, whatever local redirects made of it. */
-  exchange: Exchange | undefined;
-  route: OpenRoute | undefined;
-  /** When the reply's head was there; 0 until then. */
-  answeredAt = 0;
-  /** What was answered has a life of its own, to which no time limit of a request applies. */
-  isHanded = false;
-  followed = false;
-  place = -1;
-
-  constructor(readonly request: Request, readonly connection: Connection) {}
-
-  get answered(): boolean {
-    return this.answeredAt > 0;
+    if (ledger === undefined) this.#tell(visit);
+    else ledger.whenSettled(() => this.#tell(visit));
   }
 
-  answer(): void {
-    this.answeredAt = performance.now();
+  /** All is known of the request now. */
+  #tell(visit: Visit): void {
+    this.#metrics?.count(visit, visit.route?.meter);
+    if (visit.durationMs > this.#slowMs) this.#tellSlow(visit);
+    if (!this.#log.wantsAccess) return;
+    const { logged: request, status, bytes, durationMs, firstByteMs, ledger } = visit;
+    const route = visit.route?.config.name ?? "-";
+    this.#log.access({ request, route, status, bytes, durationMs, firstByteMs, ledger });
   }
 
-  get isHead(): boolean {
-    return this.request.method === "HEAD";
-  }
-
-  get timeoutMs(): number | undefined {
-    if (this.isHanded) return undefined;
-    return this.route?.config.options.timeoutMs ?? this.route?.service.timeoutMs;
-  }
-
-  get firstByteTimeoutMs(): number | undefined {
-    return this.route?.config.options.firstByteTimeoutMs;
-  }
-
-  get followsClient(): boolean {
-    return this.route?.config.options.onAbort !== "finish";
+  #tellSlow({ id, route, status, method, target, durationMs, firstByteMs, ledger }: Visit): void {
+    this.#log.slow({
+      id,
+      route: route?.config.name ?? "-",
+      kind: route?.config.key ?? "-",
+      upstream: route?.upstream ?? "-",
+      status,
+      method,
+      path: target.split("?", 1)[0] ?? "",
+      durationMs,
+      firstByteMs,
+      ledger,
+    });
   }
 }
 

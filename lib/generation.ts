@@ -4,9 +4,9 @@
  */
 import type { RouteConfig, Table } from "./config/table.ts";
 import type { Exchange } from "./exchange.ts";
-import { Gateway, type OpenRoute } from "./gateway.ts";
+import { Gateway } from "./gateway.ts";
 import { createEntrance } from "./entrance.ts";
-import type { Context, Place, RouteSummary, Service } from "./handler.ts";
+import type { Context, Place, RouteSummary } from "./handler.ts";
 import { openAuthorizer, withAuthorizer } from "./io/authorizer.ts";
 import { openBasicAuth, withBasicAuth } from "./io/basic_auth.ts";
 import { sizeBody, type SizeOptions } from "./io/body.ts";
@@ -16,11 +16,15 @@ import { openOriginSecret } from "./io/origin_secret.ts";
 import { Pace } from "./io/pace.ts";
 import { FileFolders, withSendfile } from "./io/sendfile.ts";
 import { Spool } from "./io/spool.ts";
+import { type AdminToken, openAdminToken } from "./observe/admin_token.ts";
 import type { Log } from "./observe/log.ts";
+import type { Metrics } from "./observe/metrics.ts";
+import type { SurveyedCache, SurveyedRoute } from "./observe/survey.ts";
 import { allowOf } from "./own_answers.ts";
 import { createTrust, type Trust } from "./protocol/forwarding.ts";
 import type { Shares } from "./shares.ts";
 import type { Sweeper } from "./sweeper.ts";
+import type { OpenRoute } from "./visit.ts";
 
 /** What all generations of a server have in common. */
 export interface Ground {
@@ -39,12 +43,23 @@ export interface Generation extends AsyncDisposable {
   uploads(): number;
   /** The caches that its routes use, for purging. */
   readonly caches: ReadonlySet<ResponseCache>;
+  /** What the admin listener asks for; undefined: nothing. */
+  readonly token: AdminToken | undefined;
+  /** Each route with its meter, and how its service is. */
+  surveyRoutes(): readonly SurveyedRoute[];
+  surveyCaches(): readonly SurveyedCache[];
 }
 
 /** Opens every route, all at once; rejects if one cannot, naming it, with all others closed again. */
-export async function openGeneration(table: Table, ground: Ground): Promise<Generation> {
-  const opening = new Opening(table, ground);
+export async function openGeneration(
+  table: Table,
+  ground: Ground,
+  metrics?: Metrics,
+): Promise<Generation> {
+  const opening = new Opening(table, ground, metrics);
   const trust = entranceOf(table, ground.log);
+  const variable = table.admin?.tokenEnv;
+  const token = variable === undefined ? undefined : openAdminToken(variable);
   const results = await Promise.allSettled(table.routes.map((route) => opening.open(route)));
   const routes = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   const close = async () => {
@@ -58,11 +73,15 @@ export async function openGeneration(table: Table, ground: Ground): Promise<Gene
   const { log, sweeper } = ground;
   return {
     table,
-    gateway: new Gateway({ table, routes, log, sweeper, trust }),
+    gateway: new Gateway({ table, routes, log, sweeper, trust, metrics }),
     trust,
     allow: allowOf(table.routes),
     uploads: () => opening.uploads,
     caches: opening.caches,
+    token,
+    surveyRoutes: () =>
+      routes.map(({ config, meter, state }) => ({ summary: summaryOf(config), meter, state })),
+    surveyCaches: () => Array.from(opening.caches, (cache) => surveyCache(cache, table)),
     [Symbol.asyncDispose]: close,
   };
 }
@@ -85,14 +104,20 @@ export function placeOf(table: Table): Place {
 
 /** The table as people see it. */
 export function summarise(table: Table): readonly RouteSummary[] {
-  return table.routes.map(({ name, path, host, methods, key, kind, fields }) => ({
-    name,
-    path,
-    host,
-    methods,
-    kind: key,
-    target: kind.describe(fields),
-  }));
+  return table.routes.map(summaryOf);
+}
+
+function summaryOf({ name, path, host, methods, key, kind, fields }: RouteConfig): RouteSummary {
+  return { name, path, host, methods, kind: key, target: kind.describe(fields) };
+}
+
+/** A cache is known by the first route that uses it. */
+function surveyCache({ options, store, lookUps, hits }: ResponseCache, { routes }: Table) {
+  const same = JSON.stringify(options);
+  const user = routes.find(({ options: { cache } }) => cache && JSON.stringify(cache) === same);
+  const { maxSize: maxBytes } = options;
+  const { count: entries, size: bytes } = store;
+  return { route: user?.name ?? "", entries, bytes, maxBytes, lookUps, hits };
 }
 
 /** What the routes of one table are opened with. */
@@ -104,10 +129,12 @@ class Opening {
   readonly #spool: Spool;
   readonly #pace: Pace;
   readonly #summaries: readonly RouteSummary[];
+  readonly #metrics: Metrics | undefined;
 
-  constructor(table: Table, ground: Ground) {
+  constructor(table: Table, ground: Ground, metrics: Metrics | undefined) {
     this.#table = table;
     this.#ground = ground;
+    this.#metrics = metrics;
     const { spoolDir, spoolQuota, bodyIdleTimeoutMs, bodyMinRate } = table.server;
     this.#spool = new Spool(spoolDir, spoolQuota);
     this.#pace = new Pace({ idleTimeoutMs: bodyIdleTimeoutMs, minRate: bodyMinRate });
@@ -116,8 +143,9 @@ class Opening {
 
   async open(config: RouteConfig): Promise<OpenRoute> {
     try {
-      const service = await this.#openService(config);
-      return { config, service, upstream: config.kind.describe(config.fields) };
+      const { service, state } = await this.#openService(config);
+      const upstream = config.kind.describe(config.fields);
+      return { config, service, upstream, state, meter: this.#metrics?.meter(config.name) };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       throw new Error(
@@ -129,7 +157,7 @@ class Opening {
   }
 
   /** The kind's service, within what the route wants around any kind. */
-  async #openService(config: RouteConfig): Promise<Service> {
+  async #openService(config: RouteConfig): Promise<Pick<OpenRoute, "service" | "state">> {
     const { sendfile, auth, authorize } = config.options;
     const context = this.#context(config);
     await using opened = new AsyncDisposableStack();
@@ -141,7 +169,8 @@ class Opening {
     const service = await withLayers(program, context, this.caches);
     opened.move();
     const authorized = authorizer ? withAuthorizer(service, authorizer) : service;
-    return basic ? withBasicAuth(authorized, basic) : authorized;
+    const { state } = kind;
+    return { service: basic ? withBasicAuth(authorized, basic) : authorized, state };
   }
 
   #context({ name, kind, fields, options }: RouteConfig): Context {

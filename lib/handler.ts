@@ -142,11 +142,51 @@ export interface Shared<T> extends AsyncDisposable {
   readonly value: T;
 }
 
+/** How full something is that requests wait for: connections, processes, threads. */
+export interface PoolStatus {
+  readonly busy: number;
+  /** Open and at rest. */
+  readonly idle: number;
+  /** Requests in line. */
+  readonly waiting: number;
+  readonly max: number;
+}
+
+/** A process that is kept running. */
+export interface ProcessStatus {
+  /** Undefined: none runs at the moment. */
+  readonly pid: number | undefined;
+  readonly state: "starting" | "ready" | "leaving";
+  /** The program. */
+  readonly name: string;
+  readonly uptimeMs: number;
+  readonly restarts: number;
+  /** Requests that it has now, and those that it was given since it began. */
+  readonly busy: number;
+  readonly served: number;
+  /** How the one before it ended; undefined: it is the first. */
+  readonly lastExit: string | undefined;
+}
+
+export interface ServiceStatus {
+  readonly pool?: PoolStatus;
+  readonly processes?: readonly ProcessStatus[];
+  /** Of all processes that there have been. */
+  readonly restarts?: number;
+}
+
+/** What can be asked how it is. Several routes may have the same one. */
+export interface Stateful {
+  status(): ServiceStatus;
+}
+
 /** A kind opened for one route. Disposed after its last request has ended. */
 export interface Service extends AsyncDisposable {
   readonly serve: Handler;
   /** The kind's own limit for a whole request, in milliseconds. */
   readonly timeoutMs?: number | undefined;
+  /** What people and monitors may know of its pools and processes. */
+  readonly state?: Stateful | undefined;
 }
 
 /** What `explain` asks a kind: a request, its route and its place on it. */

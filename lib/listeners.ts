@@ -3,12 +3,12 @@
  * what is new is opened first, and what is gone ends its requests and closes.
  */
 import type { TlsOptions } from "./config/table.ts";
-import { formatAddress, type ListenAddress } from "./fields.ts";
+import { type Address, formatAddress, type ListenAddress } from "./fields.ts";
 import { Listener, type Receiver } from "./io/listener.ts";
 import { readTlsFiles, type TlsPair } from "./io/tls_files.ts";
 
 /** What a listener does with requests. */
-export type Role = "http" | "https" | "redirect";
+export type Role = "http" | "https" | "redirect" | "admin";
 
 export interface ListenersOptions {
   receiver(role: Role): Receiver;
@@ -21,6 +21,8 @@ export interface ListenersOptions {
 export interface Wanted {
   readonly listen: readonly ListenAddress[];
   readonly tls: TlsOptions | undefined;
+  /** The operator's own. */
+  readonly admin?: Address | undefined;
 }
 
 interface Place {
@@ -44,7 +46,16 @@ export class Listeners {
   }
 
   get urls(): readonly string[] {
-    return Array.from(this.#open.values(), ({ listener }) => listener.url);
+    return this.#urlsOf((role) => role !== "admin");
+  }
+
+  get adminUrl(): string | undefined {
+    return this.#urlsOf((role) => role === "admin")[0];
+  }
+
+  #urlsOf(wanted: (role: Role) => boolean): readonly string[] {
+    return [...this.#open.values()].filter(({ role }) => wanted(role))
+      .map(({ listener }) => listener.url);
   }
 
   /** Where https is spoken; the first of such addresses. */
@@ -59,8 +70,8 @@ export class Listeners {
    * Listens there, and nowhere else; `commit` is called as soon as it does. Rejects before that, with
    * everything as it was, if it cannot. An address that is to speak something else is given up first.
    */
-  async arrange({ listen, tls }: Wanted, commit = () => {}): Promise<void> {
-    const wanted = keyed(listen, tls);
+  async arrange({ listen, tls, admin }: Wanted, commit = () => {}): Promise<void> {
+    const wanted = keyed(listen, tls, admin);
     const pair = await pairFor([...wanted.values()].map(({ role }) => role), tls);
     const kept = [...this.#open].filter(([key]) => wanted.has(key));
     const gone = [...this.#open].filter(([key]) => !wanted.has(key)).map(([, open]) => open);
@@ -81,8 +92,15 @@ export class Listeners {
     if (pair !== undefined) await this.#renew(kept.map(([, open]) => open), pair);
   }
 
+  /** Closes all but the operator's own. */
   async shutdown(): Promise<void> {
-    await Promise.all([...this.#leaving, ...Array.from(this.#open.values(), shut)]);
+    const serving = [...this.#open.values()].filter(({ role }) => role !== "admin");
+    await Promise.all([...this.#leaving, ...serving.map(shut)]);
+  }
+
+  /** Closes the operator's own, too. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#open.values()].filter(({ role }) => role === "admin").map(shut));
   }
 
   /** Opens what is new; if that fails, opens again what has made room for it. */
@@ -172,8 +190,12 @@ function shut({ listener }: Open): Promise<void> {
 function keyed(
   listen: readonly ListenAddress[],
   tls: TlsOptions | undefined,
+  admin: Address | undefined,
 ): ReadonlyMap<string, Place> {
   const places = new Map<string, Place>();
+  if (admin !== undefined) {
+    places.set(`admin ${formatAddress(admin)}`, { address: admin, role: "admin" });
+  }
   for (const address of listen) {
     const role = roleOf(address, tls);
     let key = `${role} ${formatAddress(address)}`;

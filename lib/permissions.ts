@@ -20,7 +20,7 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
   for (const address of listen) {
     needs.push(...addressNeeds("server.listen", address, "to listen there"));
   }
-  needs.push(...serverNeeds(table.server));
+  needs.push(...serverNeeds(table.server), ...adminNeeds(table.admin));
   const { spoolDir, runDir } = table.server;
   const place = { folder: table.folder, spoolDir, runDir };
   for (const route of table.routes) {
@@ -43,8 +43,12 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
   return needs;
 }
 
-function serverNeeds({ tls, originSecret }: Table["server"]): Need[] {
+function serverNeeds({ tls, originSecret, accessLogFile }: Table["server"]): Need[] {
   const needs: Need[] = [];
+  if (accessLogFile !== undefined) {
+    const reason = "to write the access log";
+    needs.push({ who: "server.accessLogFile", name: "write", value: accessLogFile, reason });
+  }
   for (const value of tls === undefined ? [] : [tls.cert, tls.key]) {
     needs.push({ who: "server.tls", name: "read", value, reason: "to speak https" });
   }
@@ -53,6 +57,15 @@ function serverNeeds({ tls, originSecret }: Table["server"]): Need[] {
     needs.push({ who: "server.originSecret", name: "env", value: originSecret.env, reason });
   }
   return needs;
+}
+
+function adminNeeds(admin: Table["admin"]): Need[] {
+  if (admin === undefined) return [];
+  const { listen, tokenEnv } = admin;
+  const needs = addressNeeds("admin.listen", listen, "to listen there");
+  if (tokenEnv === undefined) return needs;
+  const reason = "to know the token that it asks for";
+  return [...needs, { who: "admin.token", name: "env", value: tokenEnv, reason }];
 }
 
 function authNeeds(who: string, { auth }: RouteOptions, folder: string): Need[] {

@@ -2,12 +2,14 @@
  * The gateway on its listeners: accepts, reloads, drains. What the table has become is served from the
  * next request on, whichever listener it comes by; what was under way ends by the table it began with.
  */
+import { Administration, type Reloader } from "./administration.ts";
 import { GatewayError } from "./errors.ts";
 import type { ListenAddress } from "./fields.ts";
 import { type Generation, type Ground, openGeneration } from "./generation.ts";
 import type { Table } from "./config/table.ts";
 import type { Receiver } from "./io/listener.ts";
-import { Listeners, type Role } from "./listeners.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { Listeners, type Role, type Wanted } from "./listeners.ts";
 import { isAsterisk, OwnAnswers } from "./own_answers.ts";
 import type { Connection } from "./receive.ts";
 
@@ -19,6 +21,7 @@ export class Server {
   readonly #ground: Ground;
   readonly #listeners: Listeners;
   readonly #own: OwnAnswers;
+  readonly #administration: Administration;
   #listen: readonly ListenAddress[];
   #current: Generation;
   /** Earlier generations on their way out. */
@@ -26,14 +29,18 @@ export class Server {
   readonly #retiring = new Set<Generation>();
   #stopping: Promise<void> | undefined;
 
-  private constructor(
-    ground: Ground,
-    generation: Generation,
-    listen: readonly ListenAddress[],
-  ) {
+  private constructor(ground: Ground, { generation, listen, metrics }: Beginning) {
     this.#ground = ground;
     this.#current = generation;
     this.#listen = listen;
+    const current = () => this.#current;
+    const retiring = this.#retiring;
+    this.#administration = new Administration({
+      get current() {
+        return current();
+      },
+      retiring,
+    }, metrics);
     this.#own = new OwnAnswers(ground.log);
     this.#listeners = new Listeners({
       receiver: (role) => this.#receiver(role),
@@ -48,9 +55,14 @@ export class Server {
     listen: readonly ListenAddress[],
     ground: Ground,
   ): Promise<Server> {
-    const server = new Server(ground, await openGeneration(table, ground), listen);
+    const metrics = table.admin && new Metrics();
+    const generation = await openGeneration(table, ground, metrics);
+    const server = new Server(ground, { generation, listen, metrics });
+    const { log } = ground;
     try {
-      await server.#listeners.arrange({ listen, tls: table.server.tls });
+      log.useFile(log.openFile(table.server.accessLogFile));
+      await server.#listeners.arrange(wanted(table, listen));
+      server.#administration.ready = true;
     } catch (error) {
       await server.stop();
       throw error;
@@ -63,19 +75,37 @@ export class Server {
     return this.#listeners.urls;
   }
 
+  /** Where the operator looks; undefined: nowhere. */
+  get adminUrl(): string | undefined {
+    return this.#listeners.adminUrl;
+  }
+
+  /** Who reads the table when the admin listener is asked to. */
+  set reloader(reloader: Reloader) {
+    this.#administration.reloader = reloader;
+  }
+
   /**
    * Serves by a new table from now on, and on these addresses if they are given; requests under way end
    * by the old one. Rejects, with the old one in place, if a route or an address cannot be opened.
    */
   async reload(table: Table, listen: readonly ListenAddress[] = this.#listen): Promise<void> {
-    const next = await openGeneration(table, this.#ground);
+    const metrics = this.#administration.metricsFor(table);
+    const next = await openGeneration(table, this.#ground, metrics);
+    const { log } = this.#ground;
+    let file: ReturnType<typeof log.openFile>;
     try {
-      await this.#listeners.arrange({ listen, tls: table.server.tls }, () => {
+      file = log.openFile(table.server.accessLogFile);
+      await this.#listeners.arrange(wanted(table, listen), () => {
         this.#replace(next);
         this.#listen = listen;
+        log.useFile(file);
       });
     } catch (error) {
-      if (this.#current !== next) await next[Symbol.asyncDispose]();
+      if (this.#current !== next) {
+        log.discardFile(file);
+        await next[Symbol.asyncDispose]();
+      }
       throw error;
     }
   }
@@ -96,7 +126,10 @@ export class Server {
   }
 
   async #stop(): Promise<void> {
-    const { drainTimeoutMs } = this.#current.table.server;
+    const { drainTimeoutMs, drainDelayMs } = this.#current.table.server;
+    // Those who send requests here are told first, and given the time to go elsewhere.
+    this.#administration.ready = false;
+    if (drainDelayMs > 0 && this.addresses.length > 0) await sleep(drainDelayMs);
     const deadline = performance.now() + drainTimeoutMs;
     // Closing a listener fails the uploads on it: let those that run arrive first.
     while (this.#current.uploads() > 0 && performance.now() < deadline) await sleep(POLL_MS);
@@ -108,7 +141,9 @@ export class Server {
     }
     await this.#retire(this.#current, inTime ? drainTimeoutMs : CUT_MS);
     await Promise.all(this.#leaving);
+    await settledWithin(this.#listeners.close(), CUT_MS);
     this.#ground.sweeper.close();
+    this.#ground.log.useFile(undefined);
     await this.#ground.log.flush();
   }
 
@@ -124,6 +159,9 @@ export class Server {
 
   /** Whoever sends requests by a listener of this role. */
   #receiver(role: Role): Receiver {
+    if (role === "admin") {
+      return (request, { local }) => this.#administration.answer(request, local.port === 0);
+    }
     if (role === "redirect") {
       return (request, arrival) => {
         const port = this.#listeners.securePort;
@@ -159,6 +197,16 @@ export class Server {
   #uploads(): number {
     return this.#current.uploads() + sumOf(this.#retiring, (generation) => generation.uploads());
   }
+}
+
+interface Beginning {
+  readonly generation: Generation;
+  readonly listen: readonly ListenAddress[];
+  readonly metrics: Metrics | undefined;
+}
+
+function wanted({ server: { tls }, admin }: Table, listen: readonly ListenAddress[]): Wanted {
+  return { listen, tls, admin: admin?.listen };
 }
 
 /** RFC 6797 §6.1: once; an application's own word stands. */

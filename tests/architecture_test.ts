@@ -54,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "lib/config/": [
     ...VALUES,
     ...GRAMMAR,
+    "lib/log_template.ts",
     "lib/maps.ts",
     "lib/handler.ts",
     "lib/protocol/",
@@ -62,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "lib/draft/": [],
   "lib/import/": ["lib/errors.ts", "lib/draft/", "lib/router/"],
   "lib/deploy/": ["lib/config/", "lib/permissions.ts", "lib/values.ts"],
-  "lib/observe/": [...VALUES, "lib/handler.ts", "lib/protocol/"],
+  "lib/observe/": [...VALUES, "lib/log_template.ts", "lib/handler.ts", "lib/protocol/"],
   "lib/welcome/": [...VALUES, "lib/protocol/"],
   "lib/gateway.ts": [
     ...VALUES,
@@ -75,6 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "lib/receive.ts",
     "lib/router/",
     "lib/sweeper.ts",
+    "lib/visit.ts",
   ],
 };
 

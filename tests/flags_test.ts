@@ -108,6 +108,7 @@ function everyKind(folder: string, port: number): string {
   accessLog: off
   spoolDir: ./spool dir
   runDir: ./r d
+admin: {listen: "127.0.0.2:0", token: {env: PORTICO_TOKEN}}
 routes:
   - {path: /respond, respond: respond}
   - {path: /redirect, redirect: /respond}
@@ -164,7 +165,7 @@ for (const name of ["plain", "it's", "a, b"]) {
       const flags = await flagsOf(file);
 
       await t.step("every route serves, large bodies too", async () => {
-        const env = { PORTICO_SHOWN: "shown" };
+        const env = { PORTICO_SHOWN: "shown", PORTICO_TOKEN: "a-token-of-some-length" };
         const options = { flags, env, listeners: 2 };
         await using running = await startPortico(["-c", file], options);
         const get = async (path: string, body?: Uint8Array<ArrayBuffer>) => {

@@ -41,6 +41,7 @@ export async function serve(invocation: Invocation): Promise<number> {
   const server = await start(table, listen, ground);
   if (server === undefined) return FAULTY;
   for (const address of server.addresses) print(`portico: listening on ${address}`);
+  if (server.adminUrl !== undefined) print(`portico: status on ${server.adminUrl}`);
   await untilStopped(invocation, server, { watch, log, stopping });
   return FINE;
 }
@@ -89,11 +90,14 @@ interface Life {
 /** Resolves when a signal has ended the server; SIGHUP and changes to files reload it meanwhile. */
 async function untilStopped(invocation: Invocation, server: Server, life: Life): Promise<void> {
   let over = false;
-  const reload = once(async () => {
-    if (!over) await reloadTable(invocation, server, life);
+  const attempt = inTurn(async () => {
+    return over ? "The server stops" : await reloadTable(invocation, server, life);
   });
+  const reload = once(async () => void await attempt());
+  server.reloader = attempt;
   life.watch?.start(reload);
   Deno.addSignalListener("SIGHUP", reload);
+  Deno.addSignalListener("SIGUSR1", () => life.log.reopen());
   await life.stopping;
   over = true;
   life.watch?.stop();
@@ -107,12 +111,12 @@ function watchedBy(invocation: Invocation, table: Table): string[] {
   return [configPath(invocation), ...sources];
 }
 
-/** Puts the file's new table in place; a faulty one changes nothing and says why. */
+/** Puts the file's new table in place; a faulty one changes nothing and says why, here and there. */
 async function reloadTable(
   invocation: Invocation,
   server: Server,
   { log, watch }: Life,
-): Promise<void> {
+): Promise<string | undefined> {
   try {
     const table = await loadTable(invocation);
     const listen = listenOf(invocation, table);
@@ -123,10 +127,23 @@ async function reloadTable(
     watch?.follow(watchedBy(invocation, table));
     await server.reload(table, listen);
     log.notice(`Reloaded ${invocation.configFile}: ${table.routes.length} routes`);
+    return undefined;
   } catch (error) {
-    const why = error instanceof ConfigError ? `\n${error.message}` : ` ${messageOf(error)}`;
-    complain(`portico: the table stays as it was:${why}`);
+    const why = messageOf(error);
+    const space = error instanceof ConfigError ? "\n" : " ";
+    complain(`portico: the table stays as it was:${space}${why}`);
+    return why;
   }
+}
+
+/** Runs `task` for each call, one after the other. */
+function inTurn<T>(task: () => Promise<T>): () => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return () => {
+    const turn = last.then(task);
+    last = turn.catch(() => {});
+    return turn;
+  };
 }
 
 /** Runs `task` one call at a time; calls that come while it runs are answered by one more run. */

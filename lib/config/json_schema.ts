@@ -9,6 +9,7 @@ import { type JsonSchema, type OverrideSchemaContext, toJsonSchema } from "@vali
 import * as v from "valibot";
 import { fields } from "../fields.ts";
 import type { Kind } from "../handler.ts";
+import { adminSchema } from "./admin.ts";
 import { type Kinds, routeFields } from "./route.ts";
 import { serverSchema } from "./server.ts";
 
@@ -24,6 +25,10 @@ export function buildJsonSchema(kinds: Kinds): JsonSchema {
     type: "object",
     properties: {
       server: { description: "What concerns the server as a whole.", ...convert(serverSchema) },
+      admin: {
+        description: "A listener for the operator: health, metrics, status page. Off unless set.",
+        ...convert(adminSchema),
+      },
       routes: {
         description: "The routes, tried in this order. Each has exactly one handler key.",
         type: "array",

@@ -8,6 +8,7 @@
 import * as v from "valibot";
 import { ConfigError, type Fault, formatFault } from "../errors.ts";
 import { fields, list, optional } from "../fields.ts";
+import { readAdmin } from "./admin.ts";
 import { check } from "./check.ts";
 import { createLocator, type Position, type Report } from "./position.ts";
 import { type Draft, type Kinds, readRoute, routeFields } from "./route.ts";
@@ -42,6 +43,7 @@ export function parseTable(text: string, source: Origin, kinds: Kinds): Table {
 
 const file = fields({
   server: optional(v.unknown()),
+  admin: optional(v.unknown()),
   routes: v.pipe(
     list(v.unknown()),
     v.minLength(1, "Cannot be empty: write at least one route"),
@@ -61,6 +63,8 @@ function readTable(root: Node, source: Origin, reading: Reading): Table {
   const { kinds, report, locate } = reading;
   check(file, slotOf(root), report);
   const server = readServer(valueOf(root, "server"), source, report);
+  const { folder } = source;
+  const admin = readAdmin(valueOf(root, "admin"), { folder, listen: server.listen, report });
   const context = { kinds, report, maxRequestBody: server.maxRequestBody };
   const slots = itemsOf(valueOf(root, "routes")?.node);
   const drafts = slots.map((slot) => ({ slot, draft: readRoute(slot, context) }));
@@ -70,7 +74,7 @@ function readTable(root: Node, source: Origin, reading: Reading): Table {
     if (draft === undefined || name === undefined) return [];
     return [{ ...draft, name, index, ...locate(slot.node.start) }];
   });
-  return { file: source.file, folder: source.folder, server, routes };
+  return { file: source.file, folder, server, routes, ...(admin && { admin }) };
 }
 
 interface Named {

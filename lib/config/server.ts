@@ -13,9 +13,9 @@ import {
   optional,
   size,
   text,
-  word,
 } from "../fields.ts";
 import { type ListenAddress, MAX_SOCKET_PATH, resolvePath } from "../values.ts";
+import { accessLog } from "./access_log.ts";
 import { check } from "./check.ts";
 import { distinct } from "./distinct.ts";
 import { fieldName, originSecret } from "./origin_secret.ts";
@@ -74,9 +74,21 @@ export const serverSchema = fields({
     v.optional(duration, "30s"),
     "How long requests under way may go on when the server stops.",
   ),
+  drainDelay: described(
+    v.optional(duration, "0s"),
+    "How long to go on accepting after SIGTERM, not ready any more, so that load balancers notice.",
+  ),
+  slowRequest: described(
+    optional(duration),
+    "Requests that take longer have a line of their own in the log, with the times of their phases.",
+  ),
   accessLog: described(
-    v.optional(word("combined", "json", "off"), "combined"),
-    "The form of the access log.",
+    v.optional(accessLog, "combined"),
+    "The form of the access log: combined, json, off, or a line such as {client} {status} {target}.",
+  ),
+  accessLogFile: described(
+    optional(text),
+    "A file for the access log instead of standard output; opened anew at SIGUSR1.",
   ),
   dev: described(
     v.optional(flag, false),
@@ -109,7 +121,17 @@ const ROOM_FOR_SOCKET = 27;
 /** The options of a `server` section; all by default if there is none or it is faulty. */
 export function readServer(slot: Slot | undefined, origin: Origin, report: Report): ServerOptions {
   const read = slot && check(serverSchema, slot, report);
-  const { drainTimeout, bodyIdleTimeout, tls, clientIpHeader, originSecret, ...options } = read ??
+  const {
+    drainTimeout,
+    drainDelay,
+    slowRequest,
+    accessLogFile,
+    bodyIdleTimeout,
+    tls,
+    clientIpHeader,
+    originSecret,
+    ...options
+  } = read ??
     v.parse(serverSchema, {});
   const { folder } = origin;
   const refuseLong = (path: string, room: number, place: Slot | undefined) => {
@@ -130,7 +152,13 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     return { transport: "unix", path };
   });
   const spoolDir = resolvePath(options.spoolDir, folder);
-  const times = { drainTimeoutMs: drainTimeout, bodyIdleTimeoutMs: bodyIdleTimeout };
+  const times = {
+    drainTimeoutMs: drainTimeout,
+    drainDelayMs: drainDelay,
+    bodyIdleTimeoutMs: bodyIdleTimeout,
+    ...(accessLogFile && { accessLogFile: resolvePath(accessLogFile, folder) }),
+    ...(slowRequest === undefined ? {} : { slowRequestMs: slowRequest }),
+  };
   const named = slot && valueOf(slot.node, "clientIpHeader");
   if (clientIpHeader !== undefined && options.trustedProxies.length === 0 && named !== undefined) {
     report(named.key, "Cannot believe a field of nobody: write trustedProxies too");

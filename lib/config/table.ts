@@ -4,7 +4,8 @@
  */
 import type { HeaderPair } from "../exchange.ts";
 import type { Kind, RouteOptions } from "../handler.ts";
-import type { ListenAddress } from "../values.ts";
+import type { LogTemplate } from "../log_template.ts";
+import type { Address, ListenAddress } from "../values.ts";
 
 export interface ServerOptions {
   /** Never empty. */
@@ -21,7 +22,13 @@ export interface ServerOptions {
   /** Bytes a second; 0: any. */
   readonly bodyMinRate: number;
   readonly drainTimeoutMs: number;
-  readonly accessLog: "combined" | "json" | "off";
+  /** How long it goes on as before after it was told to stop, no longer ready. */
+  readonly drainDelayMs: number;
+  /** Requests that take longer are worth a line of their own; undefined: none is. */
+  readonly slowRequestMs?: number;
+  readonly accessLog: "combined" | "json" | "off" | LogTemplate;
+  /** Absolute; undefined: standard output. */
+  readonly accessLogFile?: string;
   readonly dev: boolean;
   /** Absolute folder for request bodies that outgrow memory. */
   readonly spoolDir: string;
@@ -45,6 +52,13 @@ export interface OriginSecretOptions {
   readonly env: string;
   /** Peers of whom it is not asked; as `trustedProxies`. */
   readonly except: readonly string[];
+}
+
+/** The operator's own listener. */
+export interface AdminOptions {
+  readonly listen: Address;
+  /** The variable that holds its token; undefined: it asks for none. */
+  readonly tokenEnv?: string;
 }
 
 /** What a route does to every response. */
@@ -81,5 +95,7 @@ export interface Table {
   /** The absolute folder that relative names start from. */
   readonly folder: string;
   readonly server: ServerOptions;
+  /** Undefined: there is no admin listener. */
+  readonly admin?: AdminOptions;
   readonly routes: readonly RouteConfig[];
 }

@@ -65,11 +65,11 @@ export function planOf(table: Table, facts: Facts): Plan {
     flags: splitWords(flagsLine(needs)),
     listen,
     overrides,
-    admin: adminOf(table),
+    admin: table.admin?.listen,
     writes: valuesOf("write").filter((path) => path.startsWith("/")),
     reads: valuesOf("read").filter((path) => path.startsWith("/")),
     runs: valuesOf("run"),
-    drainSeconds: Math.ceil(table.server.drainTimeoutMs / 1000),
+    drainSeconds: Math.ceil((table.server.drainDelayMs + table.server.drainTimeoutMs) / 1000),
     changesUser: table.routes.some(({ fields }) => namesUser(fields)),
     fastcgi: connectedOf(table, needs),
   };
@@ -102,19 +102,6 @@ export function portsOf({ listen }: Plan): readonly number[] {
 
 export function isLoopback(address: Address): boolean {
   return address.transport === "tcp" && /^(?:127\.|::1$|localhost$)/.test(address.hostname);
-}
-
-/** The admin listener, in those tables that have one. */
-function adminOf({ server }: Table): Address | undefined {
-  const admin: unknown = Reflect.get(server, "admin");
-  if (typeof admin !== "object" || admin === null || !("listen" in admin)) return undefined;
-  const { listen } = admin;
-  const [first]: readonly unknown[] = Array.isArray(listen) ? listen : [listen];
-  if (typeof first !== "object" || first === null) return undefined;
-  if (!("port" in first) || !("hostname" in first)) return undefined;
-  const { hostname, port } = first;
-  if (typeof hostname !== "string" || typeof port !== "number") return undefined;
-  return { transport: "tcp", hostname, port };
 }
 
 function namesUser(fields: unknown): boolean {

@@ -28,6 +28,7 @@ import {
   type Place,
   type Question,
   type Service,
+  type Stateful,
   treePath,
 } from "../handler.ts";
 import { lifeFields, lifePermissions, openLife } from "../io/cgi_life.ts";
@@ -205,6 +206,7 @@ function noteOf(error: unknown): string {
 
 class CgiService implements Service {
   readonly timeoutMs: number | undefined;
+  readonly state: Stateful;
   readonly #context: Context;
   readonly #programs: Programs;
   readonly #base: Readonly<Record<string, string>>;
@@ -227,6 +229,7 @@ class CgiService implements Service {
       queue: options.queue ?? QUEUE,
       queueTimeoutMs: options.queueTimeout ?? QUEUE_TIMEOUT_MS,
     });
+    this.state = this.#slots;
   }
 
   readonly serve = async (exchange: Exchange, mount: Mount) => {

@@ -240,6 +240,10 @@ class FcgiService implements Service {
     });
   }
 
+  get state(): OpenUpstream {
+    return this.#pool.value;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool[Symbol.asyncDispose]();
   }

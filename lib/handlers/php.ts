@@ -283,6 +283,10 @@ class PhpService implements Service {
     return this.#prepared;
   }
 
+  get state(): OpenUpstream {
+    return this.#upstream.value;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#upstream[Symbol.asyncDispose]();
   }

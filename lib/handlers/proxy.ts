@@ -235,6 +235,10 @@ class ProxyService implements Service {
     );
   }
 
+  get state(): OriginPool {
+    return this.#pool.value;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool[Symbol.asyncDispose]();
   }

@@ -14,6 +14,7 @@ import {
   type Place,
   type Question,
   type Service,
+  type Stateful,
 } from "../handler.ts";
 import { replyOf } from "../io/reply.ts";
 import { type Callee, inlineCallee } from "../io/wsgi_inline.ts";
@@ -161,11 +162,14 @@ async function isMissing(file: string): Promise<boolean> {
 
 /** An application at work: in the gateway itself, or in workers. */
 class WsgiService implements Service {
+  readonly state: Stateful | undefined;
   readonly #callee: Callee;
   readonly #context: Context;
 
   constructor(callee: Callee, context: Context) {
     this.#callee = callee;
+    const status = callee.status?.bind(callee);
+    this.state = status && { status };
     this.#context = context;
   }
 

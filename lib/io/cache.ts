@@ -6,7 +6,14 @@
  * it was stored. Conditions and ranges are met from the copy, and what fetches one asks for it whole.
  */
 import { ClientGone, GatewayError } from "../errors.ts";
-import { derived, type Exchange, type Mount, type Outcome, type ReplyBody } from "../exchange.ts";
+import {
+  derived,
+  type Exchange,
+  type Mount,
+  type Outcome,
+  type Reply,
+  type ReplyBody,
+} from "../exchange.ts";
 import type { Service, ServiceLog, Shared } from "../handler.ts";
 import { changedUrls, withStatus } from "../protocol/cache_answer.ts";
 import { hasConditions } from "../protocol/conditional_reply.ts";
@@ -73,6 +80,7 @@ class CachedService {
     const url = urlOf(exchange);
     if (method !== "GET" && method !== "HEAD") return this.#other({ exchange, mount, url });
     const asked = askedBy(headers, this.#surroundings.codingOf);
+    this.#cache.lookUps++;
     const stored = this.#cache.store.find(url, asked);
     const asking = { exchange, mount, url, asked };
     if (stored === undefined) return this.#miss(asking);
@@ -81,13 +89,18 @@ class CachedService {
     if (this.#cache.options.clientDirectives && !suits(stored, headers, now)) {
       return this.#renew(asking, stored, "request");
     }
-    if (now < stored.freshUntil) return hit(stored, exchange, now);
+    if (now < stored.freshUntil) return this.#hit(stored, exchange, now);
     if (now < stored.staleUntil) {
       this.#renewBehind(asking, stored, now);
-      return hit(stored, exchange, now);
+      return this.#hit(stored, exchange, now);
     }
-    if (now < stored.retryAt && now < stored.errorUntil) return hit(stored, exchange, now);
+    if (now < stored.retryAt && now < stored.errorUntil) return this.#hit(stored, exchange, now);
     return this.#renew(asking, stored, "stale");
+  }
+
+  #hit(stored: Stored, exchange: Exchange, now: number): Reply {
+    this.#cache.hits++;
+    return hit(stored, exchange, now);
   }
 
   /** Ends what goes on in the background, and waits for its end. */

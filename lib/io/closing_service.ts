@@ -258,6 +258,10 @@ class ClosingService<Options extends ClosingFields> implements Service {
     return this.#heads.encoder.take().slice();
   }
 
+  get state(): ClosingUpstream {
+    return this.#upstream.value;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#upstream[Symbol.asyncDispose]();
   }

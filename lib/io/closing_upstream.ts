@@ -4,6 +4,7 @@
  */
 import { GatewayError } from "../errors.ts";
 import { type Address, formatAddress } from "../fields.ts";
+import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { closeQuietly, dial, type Socket } from "./dial.ts";
 import { Slots } from "./slots.ts";
@@ -27,7 +28,7 @@ const BUSY_RETRY_MS = 5;
 const BUFFER_SIZE = 65_536;
 const MAX_SPARE_BUFFERS = 64;
 
-export class ClosingUpstream implements AsyncDisposable {
+export class ClosingUpstream implements AsyncDisposable, Stateful {
   readonly #addresses: readonly Address[];
   readonly #connectTimeoutMs: number;
   readonly #slots: Slots;
@@ -38,6 +39,10 @@ export class ClosingUpstream implements AsyncDisposable {
     this.#addresses = addresses;
     this.#connectTimeoutMs = options.connectTimeoutMs;
     this.#slots = new Slots(options);
+  }
+
+  status(): ServiceStatus {
+    return this.#slots.status();
   }
 
   /**

@@ -2,6 +2,7 @@
  * Where a pool's connections go, and the talk between a pool and whoever keeps the programs there: they
  * come and go (a process manager's), or stay (addresses that the configuration names).
  */
+import type { Stateful } from "../handler.ts";
 import type { Address } from "../values.ts";
 
 /** One place that connections go to. Places are told apart by identity. */
@@ -37,7 +38,7 @@ export interface EndpointSink {
 }
 
 /** Who keeps endpoints that come and go. */
-export interface EndpointSource extends AsyncDisposable {
+export interface EndpointSource extends AsyncDisposable, Stateful {
   /** Adds what there is to the sink, and tells it of every change. Once, and of one sink. */
   attach(sink: EndpointSink): void;
   /** A request waits: no endpoint has room for it. Cheap; may be called for each such request. */

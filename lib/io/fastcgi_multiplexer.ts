@@ -6,6 +6,7 @@
  * Source: FastCGI Specification 1.0; section numbers are its own.
  */
 import { formatAddress } from "../fields.ts";
+import type { ServiceStatus, Stateful } from "../handler.ts";
 import { Lifeline } from "../lifeline.ts";
 import { decodePairs } from "../protocol/fastcgi.ts";
 import { FcgiChannel, SharedConnection } from "./fastcgi_channel.ts";
@@ -32,7 +33,7 @@ type Mode =
   | { readonly type: "plain" }
   | { readonly type: "shared"; readonly perConnection: number; readonly slots: Slots };
 
-export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable {
+export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable, Stateful {
   readonly keepAlive = true;
   readonly #pool: FcgiPool;
   readonly #options: MultiplexerOptions;
@@ -51,6 +52,11 @@ export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable {
 
   get retryWindowMs(): number {
     return this.#pool.retryWindowMs;
+  }
+
+  /** Requests count here where they share connections. */
+  status(): ServiceStatus {
+    return this.#mode?.type === "shared" ? this.#mode.slots.status() : this.#pool.status();
   }
 
   acquire(lifeline: Lifeline, once: boolean): FcgiLink | Promise<FcgiLink> {

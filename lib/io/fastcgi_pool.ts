@@ -6,6 +6,7 @@
  * a second of use, so that under steady load too everybody who waits at the application has a turn.
  */
 import { GatewayError } from "../errors.ts";
+import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { closeQuietly, dial, isGone } from "./dial.ts";
 import type { Endpoint, EndpointSink } from "./endpoint.ts";
@@ -28,7 +29,7 @@ export interface PoolOptions extends WaitingOptions, SitesOptions {
 /** Between two tries to reach a program that is being started again. */
 const RETRY_MS = 20;
 
-export class FcgiPool implements AsyncDisposable, EndpointSink {
+export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   readonly #options: PoolOptions;
   readonly #sites: Sites;
   readonly #busy = new Map<FcgiConnection, Site>();
@@ -57,6 +58,13 @@ export class FcgiPool implements AsyncDisposable, EndpointSink {
 
   get waiting(): number {
     return this.#line.length;
+  }
+
+  status(): ServiceStatus {
+    let max = 0;
+    for (const { endpoint } of this.#sites.members) if (!endpoint.backup) max += endpoint.max;
+    const idle = this.#sites.resting;
+    return { pool: { busy: this.#busy.size, idle, waiting: this.waiting, max } };
   }
 
   add(endpoint: Endpoint): void {

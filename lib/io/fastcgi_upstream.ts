@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { count, described, duration, fields, flag, optional } from "../fields.ts";
-import type { Context, Permission, Place, Shared } from "../handler.ts";
+import type { Context, Permission, Place, ServiceStatus, Shared, Stateful } from "../handler.ts";
 import { HEALTH, type HealthOptions } from "./balancer.ts";
 import type { EndpointSource } from "./endpoint.ts";
 import {
@@ -127,7 +127,7 @@ export function upstreamPermissions(
 }
 
 /** An upstream in use: a pool, or one whose connections are shared. */
-export type OpenUpstream = FcgiSource<FcgiLink> & AsyncDisposable;
+export type OpenUpstream = FcgiSource<FcgiLink> & AsyncDisposable & Stateful;
 
 /** A share in the pool of this upstream: routes that describe it alike use one. */
 export function openUpstream(
@@ -213,6 +213,10 @@ class SpawnedPool extends FcgiPool {
     });
     this.#upstream = upstream;
     upstream.attach(this);
+  }
+
+  override status(): ServiceStatus {
+    return { ...super.status(), ...this.#upstream.status() };
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {

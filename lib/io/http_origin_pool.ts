@@ -5,6 +5,7 @@
  */
 import { GatewayError } from "../errors.ts";
 import { formatAddress } from "../fields.ts";
+import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { type Balance, Balancer, HEALTH, type Member } from "./balancer.ts";
 import { isGone } from "./dial.ts";
@@ -51,7 +52,7 @@ class Site implements Member {
   }
 }
 
-export class OriginPool implements AsyncDisposable {
+export class OriginPool implements AsyncDisposable, Stateful {
   readonly #options: OriginPoolOptions;
   readonly #sites: Balancer<Site>;
   readonly #busy = new Map<OriginConnection, Site>();
@@ -66,6 +67,14 @@ export class OriginPool implements AsyncDisposable {
     this.#line = new WaitingLine(options);
     this.#sites = new Balancer({ balance, health: HEALTH, notice, now: () => performance.now() });
     for (const origin of origins) this.#sites.add(new Site(origin, max));
+  }
+
+  status(): ServiceStatus {
+    let max = 0;
+    for (const site of this.#sites.members) if (!site.backup) max += site.max;
+    return {
+      pool: { busy: this.#busy.size, idle: this.#resting, waiting: this.#line.length, max },
+    };
   }
 
   /** Whether connections are kept at all. */

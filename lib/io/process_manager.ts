@@ -7,6 +7,7 @@
  * so the pool can be exact, a dying process takes down only its own requests, and one can be taken out of
  * service without losing a request in its backlog.
  */
+import type { ServiceStatus } from "../handler.ts";
 import type { EndpointSink, EndpointSource } from "./endpoint.ts";
 import { type WorkerOptions, WorkerProcess } from "./worker_process.ts";
 
@@ -59,6 +60,8 @@ export class ProcessManager implements EndpointSource {
   #looking: ReturnType<typeof setInterval> | undefined;
   #patience: (() => void) | undefined;
   #closed = false;
+  /** Of those that are gone. */
+  #restarts = 0;
 
   private constructor(options: ProcessOptions) {
     this.#options = options;
@@ -83,6 +86,15 @@ export class ProcessManager implements EndpointSource {
   /** Where the processes in service listen. */
   get sockets(): readonly string[] {
     return Array.from(this.#workers, (worker) => worker.socket);
+  }
+
+  status(): ServiceStatus {
+    const spare = this.#spare === undefined ? [] : [this.#spare];
+    const leaving = Array.from(this.#leaving, (worker) => worker.status(true));
+    const processes = [...this.#workers, ...spare].map((worker) => worker.status(false));
+    let restarts = this.#restarts;
+    for (const process of [...processes, ...leaving]) restarts += process.restarts;
+    return { processes: [...processes, ...leaving], restarts };
   }
 
   attach(sink: EndpointSink): void {
@@ -180,6 +192,7 @@ export class ProcessManager implements EndpointSource {
     this.#fill();
     await left;
     await worker.stop();
+    this.#restarts += worker.status(true).restarts;
     this.#leaving.delete(worker);
     this.#paths.push(worker.socket);
     this.#fill();

@@ -28,6 +28,9 @@ const MAX_PASSES = 4096;
 export class ResponseCache implements AsyncDisposable {
   readonly options: CacheOptions;
   readonly store: CacheStore;
+  /** Requests that were looked up, and those of them that a copy answered. */
+  lookUps = 0;
+  hits = 0;
   readonly #flights = new Map<string, Flight>();
   readonly #underWay = new Set<UnderWay>();
   readonly #passes = new Map<string, number>();

@@ -1,4 +1,5 @@
 /** A bound on how many run at once, with a bounded line in front of it. */
+import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
@@ -6,7 +7,7 @@ export interface SlotOptions extends WaitingOptions {
   readonly max: number;
 }
 
-export class Slots {
+export class Slots implements Stateful {
   readonly #max: number;
   readonly #line: WaitingLine<void>;
   #taken = 0;
@@ -22,6 +23,10 @@ export class Slots {
 
   get waiting(): number {
     return this.#line.length;
+  }
+
+  status(): ServiceStatus {
+    return { pool: { busy: this.#taken, idle: 0, waiting: this.waiting, max: this.#max } };
   }
 
   /**

@@ -82,6 +82,7 @@ export async function spawnUpstream(spawn: Spawn, context: Context): Promise<End
   return {
     attach: (sink) => manager.attach(sink),
     grow: () => manager.grow(),
+    status: () => manager.status(),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }

@@ -2,7 +2,7 @@
  * One process of an upstream, kept running: started on a socket of its own, awaited until it serves,
  * started again when it exits, later and later while it does not last, and stopped in the end.
  */
-import type { ServiceLog } from "../handler.ts";
+import type { ProcessStatus, ServiceLog } from "../handler.ts";
 import { Child, exitText } from "./child.ts";
 import type { Endpoint, Usage } from "./endpoint.ts";
 import type { Guard } from "./guard.ts";
@@ -54,6 +54,8 @@ export class WorkerProcess {
   #life: Promise<void> = Promise.resolve();
   #ready = false;
   #stopping = false;
+  #restarts = 0;
+  #lastExit: string | undefined;
   #wake: (() => void) | undefined;
 
   constructor(options: WorkerOptions, socket: string, usage?: Usage) {
@@ -69,6 +71,20 @@ export class WorkerProcess {
 
   get socket(): string {
     return this.#socket;
+  }
+
+  status(leaving: boolean): ProcessStatus {
+    const child = this.#child?.exit === undefined ? this.#child : undefined;
+    return {
+      pid: child?.pid,
+      state: leaving ? "leaving" : this.#ready ? "ready" : "starting",
+      name: this.#name,
+      uptimeMs: child?.lifeMs ?? 0,
+      restarts: this.#restarts,
+      busy: this.busy,
+      served: this.served,
+      lastExit: this.#lastExit,
+    };
   }
 
   get ready(): boolean {
@@ -103,6 +119,8 @@ export class WorkerProcess {
       await this.#sleep(STOP_LAG_MS);
       if (this.#stopping) break;
       if (end.steady) backoff = FIRST_BACKOFF_MS;
+      this.#restarts++;
+      this.#lastExit = end.words;
       const wait = end.meant ? 0 : backoff;
       const when = wait === 0 ? "" : ` in ${wait} ms`;
       this.#options.log.notice(`${end.words}: starting it again${when}`);

@@ -3,7 +3,7 @@
  * (wsgi_worker.ts). What it writes to `wsgi.errors` goes to the log, line by line.
  */
 import type { Exchange, Mount, SizedBody } from "../exchange.ts";
-import type { ServiceLog } from "../handler.ts";
+import type { ServiceLog, Stateful } from "../handler.ts";
 import { planEnviron } from "../protocol/cgi_environ.ts";
 import type { ErrorStream, RouteView } from "../protocol/wsgi.ts";
 import { Call, type Held } from "../protocol/wsgi_call.ts";
@@ -15,7 +15,7 @@ import { ProgramLog } from "./program_log.ts";
 import type { Loaded } from "./wsgi_module.ts";
 
 /** Whatever answers a route's requests. Disposed after the last one has ended. */
-export interface Callee extends AsyncDisposable {
+export interface Callee extends AsyncDisposable, Partial<Stateful> {
   /** Rejects with, or throws, what went wrong before there was a head. */
   call(exchange: Exchange, mount: Mount, body: SizedBody | null): Answer | Promise<Answer>;
 }

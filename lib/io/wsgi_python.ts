@@ -12,7 +12,7 @@ import { GatewayError } from "../errors.ts";
 import type { Exchange, Mount, Outcome, Reply, ReplyBody } from "../exchange.ts";
 import { count, described, list, optional, text } from "../fields.ts";
 import type { Context, Explanation, Permission, Place, Question } from "../handler.ts";
-import type { Service, Shared } from "../handler.ts";
+import type { Service, ServiceStatus, Shared, Stateful } from "../handler.ts";
 import {
   collectEnviron,
   type EnvironPlan,
@@ -238,6 +238,10 @@ class PythonPool extends FcgiPool {
     });
   }
 
+  override status(): ServiceStatus {
+    return { ...super.status(), ...this.#upstream.status() };
+  }
+
   override async [Symbol.asyncDispose](): Promise<void> {
     for (const look of this.#looks) look.cancel();
     await super[Symbol.asyncDispose]();
@@ -279,6 +283,10 @@ class PythonService implements Service {
     if (outcome.type === "reply" && outcome.status === 500) await refuseFault(outcome);
     return outcome;
   };
+
+  get state(): Stateful {
+    return this.#pool.value;
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@
  * while all have as many as they may. A thread that dies is replaced, later and later while none lasts.
  */
 import type { Exchange, Mount, SizedBody } from "../exchange.ts";
+import type { ServiceStatus } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import type { Answer } from "../protocol/wsgi_draw.ts";
 import { WaitingLine } from "./waiting_line.ts";
@@ -47,6 +48,15 @@ export class WorkerPool implements Callee {
     if (failed === undefined) return pool;
     await pool[Symbol.asyncDispose]();
     throw failed.reason;
+  }
+
+  /** Calls, not threads: each takes several. */
+  status(): ServiceStatus {
+    const { limits } = this.#options;
+    let busy = 0;
+    for (const { thread } of this.#places) busy += thread?.busy ?? 0;
+    const max = limits.workers * limits.concurrency;
+    return { pool: { busy, idle: max - busy, waiting: this.#line.length, max } };
   }
 
   call(exchange: Exchange, mount: Mount, body: SizedBody | null): Promise<Answer> {

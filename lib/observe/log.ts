@@ -8,9 +8,14 @@
 import type { Exchange } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
 import type { Ledger } from "../ledger.ts";
+import type { LogField, LogTemplate } from "../log_template.ts";
+import { LineWriter, type LogTarget } from "./line_writer.ts";
+import { LogFile } from "./log_file.ts";
 import { textOf } from "../protocol/cgi_environ.ts";
 
-export type LogFormat = "combined" | "json" | "off";
+export type { LogTarget } from "./line_writer.ts";
+
+export type LogFormat = "combined" | "json" | "off" | LogTemplate;
 
 /** What a log line tells of a request. */
 export type LoggedRequest = Pick<
@@ -45,22 +50,32 @@ export interface FailureEntry {
   readonly message: string;
 }
 
-/** Takes text away to be written; a file or a standard stream. */
-export interface LogTarget {
-  write(bytes: Uint8Array): Promise<number>;
+/** One request that took longer than it should; times in milliseconds. */
+export interface SlowEntry {
+  readonly id: string;
+  readonly route: string;
+  readonly kind: string;
+  readonly upstream: string;
+  readonly status: number;
+  readonly method: string;
+  /** Without the query: this log is read by more people than the access log. */
+  readonly path: string;
+  readonly durationMs: number;
+  readonly firstByteMs: number;
+  readonly ledger: Ledger | undefined;
 }
-
-const FLUSH_MS = 100;
-const FLUSH_CHARACTERS = 65_536;
 
 export class Log implements ServiceLog {
   /** May change at a reload. */
   format: LogFormat;
+  readonly #stdout: LogTarget;
+  #file: LogFile | undefined;
   readonly #out: LineWriter;
   readonly #err: LineWriter;
 
   constructor(format: LogFormat, out: LogTarget = Deno.stdout, err: LogTarget = Deno.stderr) {
     this.format = format;
+    this.#stdout = out;
     this.#out = new LineWriter(out);
     this.#err = new LineWriter(err);
   }
@@ -73,10 +88,24 @@ export class Log implements ServiceLog {
   access(entry: AccessEntry): void {
     if (this.format === "combined") this.#out.write(combined(entry));
     else if (this.format === "json") this.#out.write(jsonAccess(entry));
+    else if (this.format !== "off") this.#out.write(fillIn(this.format, entry));
   }
 
   failure(entry: FailureEntry): void {
     this.#tell(entry.status >= 500 ? "error" : "warn", entry);
+  }
+
+  slow({ ledger, durationMs, firstByteMs, ...entry }: SlowEntry): void {
+    const { queuedMs, connectMs } = ledger ?? {};
+    const phases = { queueMs: tenths(queuedMs), connectMs: tenths(connectMs) };
+    const known = Object.entries(phases).filter(([, ms]) => ms !== undefined);
+    this.#tell("slow", {
+      ...entry,
+      ...Object.fromEntries(known),
+      ttfbMs: tenths(firstByteMs),
+      bodyMs: tenths(durationMs - firstByteMs),
+      message: `Took ${tenths(durationMs)} ms`,
+    });
   }
 
   program(id: string, line: string): void {
@@ -85,6 +114,42 @@ export class Log implements ServiceLog {
 
   notice(message: string, id?: string): void {
     this.#tell("notice", id === undefined ? { message } : { id, message });
+  }
+
+  /** Opens a file for access lines; undefined: none is wanted. The one that is in use is given as it is. */
+  openFile(path: string | undefined): LogFile | undefined {
+    if (path === undefined) return undefined;
+    return path === this.#file?.path ? this.#file : new LogFile(path);
+  }
+
+  /** Access lines go there from now on; undefined: to standard output. */
+  useFile(file: LogFile | undefined): void {
+    const old = this.#file;
+    if (file === old) return;
+    this.#file = file;
+    this.#out.turnTo(() => {
+      old?.close();
+      return file ?? this.#stdout;
+    });
+  }
+
+  /** Gives up a file that was opened and is not to be used. */
+  discardFile(file: LogFile | undefined): void {
+    if (file !== this.#file) file?.close();
+  }
+
+  /** The file was moved away: lines go to a new one of its name. */
+  reopen(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    this.#out.turnTo(() => {
+      try {
+        file.reopen();
+      } catch (error) {
+        this.notice(error instanceof Error ? error.message : String(error));
+      }
+      return file;
+    });
   }
 
   async flush(): Promise<void> {
@@ -103,43 +168,6 @@ export class Log implements ServiceLog {
   }
 }
 
-/** Gathers lines and writes them in order. */
-class LineWriter {
-  readonly #target: LogTarget;
-  #text = "";
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #writing: Promise<void> = Promise.resolve();
-
-  constructor(target: LogTarget) {
-    this.#target = target;
-  }
-
-  write(line: string): void {
-    this.#text += line + "\n";
-    if (this.#text.length > FLUSH_CHARACTERS) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS);
-  }
-
-  flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#text === "") return this.#writing;
-    const bytes = UTF8.encode(this.#text);
-    this.#text = "";
-    return this.#writing = this.#writing.then(() => this.#writeAll(bytes));
-  }
-
-  async #writeAll(bytes: Uint8Array): Promise<void> {
-    try {
-      for (let at = 0; at < bytes.length;) at += await this.#target.write(bytes.subarray(at));
-    } catch {
-      // Nobody reads the log any more (a closed pipe): serving goes on.
-    }
-  }
-}
-
-const UTF8 = new TextEncoder();
-
 /**
  * NCSA combined format as Apache and nginx write it, with the request id, the route and the milliseconds
  * behind it, and what the work cost as pairs.
@@ -152,6 +180,37 @@ function combined(entry: AccessEntry): string {
     `"${escaped(headers.get("referer") ?? "-")}" "${escaped(headers.get("user-agent") ?? "-")}" ` +
     `${request.id} "${entry.route}" ${entry.durationMs.toFixed(1)}${pairs(costOf(entry))}`;
 }
+
+function fillIn(template: LogTemplate, entry: AccessEntry): string {
+  let line = "";
+  for (const part of template) {
+    line += typeof part === "string" ? part : escaped(String(FIELDS[part.field](entry) ?? "-"));
+  }
+  return line;
+}
+
+const FIELDS: Readonly<
+  Record<LogField, (entry: AccessEntry) => string | number | null | undefined>
+> = {
+  time: () => new Date().toISOString(),
+  id: ({ request }) => request.id,
+  client: ({ request }) => request.client.address,
+  method: ({ request }) => request.method,
+  host: ({ request }) => request.authority,
+  target: ({ request }) => request.target,
+  path: ({ request }) => request.target.split("?", 1)[0],
+  status: ({ status }) => status,
+  bytes: ({ bytes }) => bytes,
+  bytesIn: ({ ledger }) => ledger?.receivedBytes,
+  durationMs: ({ durationMs }) => tenths(durationMs),
+  ttfbMs: ({ firstByteMs }) => tenths(firstByteMs),
+  queueMs: ({ ledger }) => tenths(ledger?.queuedMs),
+  connectMs: ({ ledger }) => tenths(ledger?.connectMs),
+  exit: ({ ledger }) => ledger?.exit,
+  route: ({ route }) => route,
+  referer: ({ request }) => request.headers.get("referer"),
+  userAgent: ({ request }) => request.headers.get("user-agent"),
+};
 
 function pairs(cost: Readonly<Record<string, number | string | undefined>>): string {
   let text = "";

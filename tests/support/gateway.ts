@@ -24,6 +24,8 @@ export interface TestGateway {
   /** `http://127.0.0.1:PORT`, without a slash at the end. */
   readonly base: string;
   readonly port: number;
+  /** Of the admin listener; empty without one. */
+  readonly admin: string;
   readonly ground: Ground;
   /** All access lines so far. */
   access(): Promise<string>;
@@ -55,13 +57,16 @@ export async function withGateway(
   const listen = [{ transport: "tcp", hostname: "127.0.0.1", port: 0 }] as const;
   const server = stack.adopt(await Server.start(table, listen, ground), (one) => one.stop());
   const [base = ""] = server.addresses;
+  const reload = (text: string) => server.reload(read(text));
+  server.reloader = () => reload(yaml).then(() => undefined, String);
   await body({
     base,
     port: Number(base.slice(base.lastIndexOf(":") + 1)),
+    admin: server.adminUrl ?? "",
     ground,
     access: async () => (await log.flush(), out.text),
     log: async () => (await log.flush(), err.text),
-    reload: (text) => server.reload(read(text)),
+    reload,
   });
 }
 

@@ -1,0 +1,74 @@
+/**
+ * The server as its admin listener sees it: counted since that listener was first asked for, surveyed
+ * when somebody looks, reloaded by whoever read the table at the start.
+ */
+import type { Table } from "./config/table.ts";
+import type { Generation } from "./generation.ts";
+import type { AdminToken } from "./observe/admin_token.ts";
+import { administer, type Administered, type PurgeOrder } from "./observe/admin.ts";
+import { Metrics } from "./observe/metrics.ts";
+import type { Survey } from "./observe/survey.ts";
+
+/** Reads the table anew and puts it in place; gives why it could not. */
+export type Reloader = () => Promise<string | undefined>;
+
+/** What is asked of the server. */
+export interface AdministeredServer {
+  readonly current: Generation;
+  /** Earlier ones, with requests still. */
+  readonly retiring: Iterable<Generation>;
+}
+
+export class Administration implements Administered {
+  /** Undefined: nobody can. */
+  reloader: Reloader | undefined;
+  ready = false;
+  readonly #server: AdministeredServer;
+  #metrics: Metrics | undefined;
+
+  /** `metrics`: where the server counts already. */
+  constructor(server: AdministeredServer, metrics: Metrics | undefined) {
+    this.#server = server;
+    this.#metrics = metrics;
+  }
+
+  /** What requests of this table are counted by; undefined: they are not. */
+  metricsFor({ admin }: Table): Metrics | undefined {
+    return admin === undefined ? undefined : this.metrics;
+  }
+
+  get metrics(): Metrics {
+    return this.#metrics ??= new Metrics();
+  }
+
+  get token(): AdminToken | undefined {
+    return this.#server.current.token;
+  }
+
+  answer(request: Request, isLocal: boolean): Promise<Response> {
+    return administer(this, request, isLocal);
+  }
+
+  survey(): Survey {
+    const { current, retiring } = this.#server;
+    let { active } = current.gateway;
+    for (const { gateway } of retiring) active += gateway.active;
+    return {
+      ready: this.ready,
+      active,
+      routes: current.surveyRoutes(),
+      caches: current.surveyCaches(),
+    };
+  }
+
+  async reload(): Promise<string | undefined> {
+    if (this.reloader === undefined) return "Nobody here knows where the table is";
+    return await this.reloader();
+  }
+
+  purge(order: PurgeOrder): number {
+    let purged = 0;
+    for (const cache of this.#server.current.caches) purged += cache.purge(order);
+    return purged;
+  }
+}

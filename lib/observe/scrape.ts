@@ -1,0 +1,144 @@
+/**
+ * Everything that is counted, as Prometheus reads it. Names are OpenTelemetry's semantic conventions for
+ * HTTP servers in Prometheus' spelling, and `portico_` for what they have no name for. `http_route` is
+ * the route's name: its path unless the table says otherwise.
+ */
+import { Exposition } from "./exposition.ts";
+import type { Histogram } from "./histogram.ts";
+import { METHODS, type Metrics, type RouteMeter } from "./metrics.ts";
+import { statusesOf, type StatusOfRoute, type Survey } from "./survey.ts";
+
+export interface Scraped {
+  readonly contentType: string;
+  readonly text: string;
+}
+
+/** `accept`: what the scraper understands. */
+export function scrape(metrics: Metrics, survey: Survey, accept: string | null): Scraped {
+  const out = new Exposition(accept);
+  writeServer(out, metrics, survey);
+  writeRequests(out, metrics.meters);
+  writeCosts(out, metrics.meters);
+  const statuses = statusesOf(survey);
+  writePools(out, statuses);
+  writeProcesses(out, statuses);
+  writeCaches(out, survey);
+  return { contentType: out.contentType, text: out.end() };
+}
+
+function writeServer(out: Exposition, metrics: Metrics, { ready, routes }: Survey): void {
+  out.family("process_start_time_seconds", "gauge", "When counting began, in seconds since 1970.");
+  out.gauge({}, metrics.startedAt / 1000);
+  out.family("process_resident_memory_bytes", "gauge", "Resident memory of the gateway.");
+  out.gauge({}, Deno.memoryUsage().rss);
+  out.family("portico_ready", "gauge", "1 while new requests are welcome, 0 before the end.");
+  out.gauge({}, ready ? 1 : 0);
+  out.family("portico_route", "info", "The table, as the file has it.");
+  for (const { summary: { name, path, host, kind, target } } of routes) {
+    out.info({ http_route: name, path, host, kind, target });
+  }
+}
+
+function writeRequests(out: Exposition, meters: readonly RouteMeter[]): void {
+  out.family(
+    "http_server_request_duration_seconds",
+    "histogram",
+    "From a request's arrival to the end of its answer.",
+  );
+  for (const meter of meters) {
+    for (const [key, durations] of meter.durations) {
+      out.histogram({
+        http_route: meter.name,
+        http_request_method: METHODS[Math.floor(key / 1000)],
+        http_response_status_code: key % 1000,
+      }, durations);
+    }
+  }
+  out.family("http_server_active_requests", "gauge", "Requests under way.");
+  for (const { name, active } of meters) if (name !== "") out.gauge({ http_route: name }, active);
+  out.family("portico_request_failures", "counter", "Requests that failed, by cause.");
+  for (const { name, failures } of meters) {
+    for (const [error_type, count] of failures) {
+      out.counter({ http_route: name, error_type }, count);
+    }
+  }
+}
+
+const COSTS: readonly (readonly [string, string, (meter: RouteMeter) => Histogram])[] = [
+  [
+    "http_server_request_body_size_bytes",
+    "Bytes of request bodies that arrived.",
+    ({ received }) => received,
+  ],
+  ["http_server_response_body_size_bytes", "Bytes of response bodies.", ({ sent }) => sent],
+  [
+    "portico_first_byte_seconds",
+    "From a request's arrival to the head of its answer.",
+    ({ firstByte }) => firstByte,
+  ],
+  [
+    "portico_queue_seconds",
+    "Time that requests waited for a process or a connection, of those that did.",
+    ({ queue }) => queue,
+  ],
+  [
+    "portico_connect_seconds",
+    "Time to connect to the upstream, of requests that had to.",
+    ({ connect }) => connect,
+  ],
+];
+
+function writeCosts(out: Exposition, meters: readonly RouteMeter[]): void {
+  for (const [name, help, of] of COSTS) {
+    out.family(name, "histogram", help);
+    for (const meter of meters) {
+      const histogram = of(meter);
+      if (histogram.count > 0) out.histogram({ http_route: meter.name }, histogram);
+    }
+  }
+  out.family("portico_program_exits", "counter", "How programs ended: exit code, or signal.");
+  for (const { name, exits } of meters) {
+    for (const [exit, count] of exits) out.counter({ http_route: name, exit }, count);
+  }
+}
+
+function writePools(out: Exposition, statuses: readonly StatusOfRoute[]): void {
+  out.family("portico_pool_connections", "gauge", "Connections, processes or threads of a route.");
+  for (const { route, pool } of statuses) {
+    if (pool === undefined) continue;
+    out.gauge({ http_route: route, state: "busy" }, pool.busy);
+    out.gauge({ http_route: route, state: "idle" }, pool.idle);
+  }
+  out.family("portico_pool_max_connections", "gauge", "How many there may be at once.");
+  for (const { route, pool } of statuses) if (pool) out.gauge({ http_route: route }, pool.max);
+  out.family("portico_pool_waiting_requests", "gauge", "Requests that wait for one.");
+  for (const { route, pool } of statuses) if (pool) out.gauge({ http_route: route }, pool.waiting);
+}
+
+function writeProcesses(out: Exposition, statuses: readonly StatusOfRoute[]): void {
+  out.family("portico_processes", "gauge", "Processes that are kept running.");
+  for (const { route, processes } of statuses) {
+    if (processes === undefined) continue;
+    for (const state of ["ready", "starting", "leaving"]) {
+      const count = processes.filter((process) => process.state === state).length;
+      out.gauge({ http_route: route, state }, count);
+    }
+  }
+  out.family("portico_process_restarts", "counter", "How often one was started again.");
+  for (const { route, restarts } of statuses) {
+    if (restarts !== undefined) out.counter({ http_route: route }, restarts);
+  }
+}
+
+function writeCaches(out: Exposition, { caches }: Survey): void {
+  out.family("portico_cache_entries", "gauge", "Stored answers.");
+  for (const { route, entries } of caches) out.gauge({ http_route: route }, entries);
+  out.family("portico_cache_bytes", "gauge", "Bytes that stored answers take up.");
+  for (const { route, bytes } of caches) out.gauge({ http_route: route }, bytes);
+  out.family("portico_cache_max_bytes", "gauge", "Bytes that they may take up.");
+  for (const { route, maxBytes } of caches) out.gauge({ http_route: route }, maxBytes);
+  out.family("portico_cache_lookups", "counter", "Requests that were looked up.");
+  for (const { route, lookUps } of caches) out.counter({ http_route: route }, lookUps);
+  out.family("portico_cache_hits", "counter", "Requests that a stored answer served.");
+  for (const { route, hits } of caches) out.counter({ http_route: route }, hits);
+}

@@ -1,0 +1,42 @@
+/** What a server tells of itself when it is asked: the table with its meters, and how its services are. */
+import type { RouteSummary, ServiceStatus, Stateful } from "../handler.ts";
+import type { RouteMeter } from "./metrics.ts";
+
+export interface SurveyedRoute {
+  readonly summary: RouteSummary;
+  readonly meter: RouteMeter | undefined;
+  readonly state: Stateful | undefined;
+}
+
+export interface SurveyedCache {
+  /** The first route that uses it. */
+  readonly route: string;
+  readonly entries: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+  readonly lookUps: number;
+  readonly hits: number;
+}
+
+export interface Survey {
+  /** False: it is about to stop. */
+  readonly ready: boolean;
+  /** Requests under way, also by earlier tables. */
+  readonly active: number;
+  readonly routes: readonly SurveyedRoute[];
+  readonly caches: readonly SurveyedCache[];
+}
+
+export interface StatusOfRoute extends ServiceStatus {
+  /** The first route that uses what this is about. */
+  readonly route: string;
+}
+
+/** How each service is, once where several routes share it. */
+export function statusesOf({ routes }: Survey): readonly StatusOfRoute[] {
+  const seen = new Map<Stateful, string>();
+  for (const { summary, state } of routes) {
+    if (state !== undefined && !seen.has(state)) seen.set(state, summary.name);
+  }
+  return Array.from(seen, ([state, route]) => ({ route, ...state.status() }));
+}
