@@ -65,8 +65,11 @@ Deno.test("Guard is replaced when it is killed, and the next one knows all", asy
   const child = sleeper();
   await guard.watch(child.pid);
   const running = () => processesWith(`PATH=${path}`);
-  const [first = 0] = running();
+  await eventually(() => running().length === 1);
+  const [first] = running();
+  assert.ok(first !== undefined);
   Deno.kill(first, "SIGKILL");
+  await eventually(() => log.notices.length > 0);
   await eventually(() => running().length === 1 && running()[0] !== first);
   assert.deepEqual(log.notices, ["The guard over started programs has ended: starting another"]);
   await guard[Symbol.asyncDispose]();
