@@ -50,12 +50,14 @@ for (const coding of CODINGS) {
   Deno.test(`Encoder(${coding}) lets the loop go round while a long piece is compressed`, async () => {
     const encoder = new Encoder(coding);
     const long = crypto.getRandomValues(new Uint8Array(65_536));
-    const piece = new Uint8Array(8 * 2 ** 20).map((_, at) => (long[at % 65_536] ?? 0) & 0x3f);
+    // Long enough for many turns, however fast the machine is; a loop that stands still has none.
+    const mib = coding === "zstd" ? 32 : 8;
+    const piece = new Uint8Array(mib * 2 ** 20).map((_, at) => (long[at % 65_536] ?? 0) & 0x3f);
     let rounds = 0;
     const timer = setInterval(() => rounds++, 0);
     const out = [await encoder.push(piece), await encoder.end()];
     clearInterval(timer);
-    assert.ok(rounds >= 4, `the loop went round ${rounds} times`);
+    assert.ok(rounds >= 2, `the loop went round ${rounds} times`);
     assert.equal(
       DECODERS[coding](new Uint8Array(await new Blob(out).arrayBuffer())).length,
       piece.length,
