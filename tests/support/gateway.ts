@@ -81,7 +81,7 @@ function inRunDir(yaml: string, runDir: string): string {
 /** Waits until `probe` gives true, for at most `ms`. */
 export async function eventually(
   probe: () => boolean | Promise<boolean>,
-  ms = 5000,
+  ms = 15_000,
   what = "what was expected",
 ): Promise<void> {
   const deadline = performance.now() + ms;
