@@ -8,7 +8,7 @@ import { discover } from "../lib/draft/discover.ts";
 import type { Ground } from "../lib/draft/ground.ts";
 import { writeTable } from "../lib/draft/table_text.ts";
 import { parseTable } from "../lib/config/load.ts";
-import * as kinds from "../lib/handlers/mod.ts";
+import { kinds } from "./support/kinds.ts";
 import { runPortico } from "./support/command.ts";
 import { testWith } from "./support/needs.ts";
 import { tempFolder } from "./support/peers.ts";

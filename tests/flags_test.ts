@@ -4,7 +4,7 @@
  * hold what the shell or the runtime would split at: spaces, quotes, commas.
  */
 import assert from "node:assert/strict";
-import * as kinds from "../lib/handlers/mod.ts";
+import { kinds } from "./support/kinds.ts";
 import { serveFastcgi } from "../lib/welcome/responder.ts";
 import { type Ended, runPortico, startPortico } from "./support/command.ts";
 import { eventually } from "./support/gateway.ts";

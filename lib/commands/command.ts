@@ -1,9 +1,9 @@
 /** What a command line word is given, and what the words share: reading the table, printing. */
-import { parseTable } from "../config/load.ts";
+import type { Registry } from "../config/kinds.ts";
+import { parseTableBy } from "../config/load.ts";
 import type { Table } from "../config/table.ts";
 import { ConfigError } from "../errors.ts";
 import type { ListenAddress } from "../fields.ts";
-import type { Kind } from "../handler.ts";
 import { resolvePath } from "../values.ts";
 
 /** Exit statuses of the command line. */
@@ -24,7 +24,7 @@ export interface Invocation {
   readonly headers: readonly string[];
   /** What follows the command. */
   readonly operands: readonly string[];
-  readonly kinds: Readonly<Record<string, Kind>>;
+  readonly registry: Registry;
 }
 
 export type Command = (invocation: Invocation) => Promise<number>;
@@ -57,7 +57,7 @@ export async function loadTable(invocation: Invocation): Promise<Table> {
       : `Cannot read this file: ${error instanceof Error ? error.message : String(error)}`;
     throw new ConfigError([{ file, line: 1, column: 1, message }]);
   }
-  return parseTable(text, { file, folder }, invocation.kinds);
+  return await parseTableBy(invocation.registry, text, { file, folder });
 }
 
 /** Where this invocation listens. */

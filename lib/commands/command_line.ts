@@ -1,8 +1,8 @@
 /** Reads the command line and runs the command that it names. */
 import { parseArgs } from "node:util";
+import type { Registry } from "../config/kinds.ts";
 import { ConfigError } from "../errors.ts";
 import { type ListenAddress, parseListenAddress } from "../fields.ts";
-import type { Kind } from "../handler.ts";
 import { resolvePath } from "../values.ts";
 import {
   type Command,
@@ -14,7 +14,7 @@ import {
   print,
   UsageError,
 } from "./command.ts";
-import * as commands from "./mod.ts";
+import { commands } from "./mod.ts";
 
 export const VERSION = "0.1.0";
 
@@ -62,7 +62,7 @@ const TAKES_OPERANDS = new Set(["explain", "init", "import", "unit"]);
 /** Runs what `args` ask for; gives the exit status. */
 export async function runCommandLine(
   args: readonly string[],
-  kinds: Readonly<Record<string, Kind>>,
+  registry: Registry,
 ): Promise<number> {
   try {
     const { values, positionals } = read(args);
@@ -75,11 +75,13 @@ export async function runCommandLine(
       return FINE;
     }
     const [word = "serve", ...operands] = positionals;
-    const command = commandOf(word);
+    const load = loaderOf(word);
     if (operands.length > 0 && !TAKES_OPERANDS.has(word)) {
       throw new UsageError(`${word} takes no operand "${operands[0]}"`);
     }
-    return await command(invocationOf(values, operands, kinds));
+    const invocation = invocationOf(values, operands, registry);
+    const command = await load();
+    return await command(invocation);
   } catch (error) {
     return explainFailure(error);
   }
@@ -95,17 +97,17 @@ function read(args: readonly string[]) {
 
 type Values = ReturnType<typeof read>["values"];
 
-function commandOf(word: string): Command {
-  const known: Readonly<Record<string, Command>> = commands;
-  const command = Object.hasOwn(known, word) ? known[word] : undefined;
-  if (command !== undefined) return command;
+function loaderOf(word: string): () => Promise<Command> {
+  const known: Readonly<Record<string, () => Promise<Command>>> = commands;
+  const load = Object.hasOwn(known, word) ? known[word] : undefined;
+  if (load !== undefined) return load;
   throw new UsageError(`Unknown command "${word}": use ${Object.keys(known).join(", ")}`);
 }
 
 function invocationOf(
   values: Values,
   operands: readonly string[],
-  kinds: Readonly<Record<string, Kind>>,
+  registry: Registry,
 ): Invocation {
   return {
     configFile: values.config ?? DEFAULT_CONFIG,
@@ -115,7 +117,7 @@ function invocationOf(
     force: values.force ?? false,
     headers: values.header ?? [],
     operands,
-    kinds,
+    registry,
   };
 }
 

@@ -3,7 +3,7 @@
  * one is what the kinds say now. For developers; not a word of the command line.
  */
 import { buildJsonSchema } from "../config/json_schema.ts";
-import type { Kinds } from "../config/route.ts";
+import { type Kinds, loadKinds } from "../config/kinds.ts";
 import { complain, FAULTY, FINE, MISUSED } from "./command.ts";
 
 const FILE = new URL("../config/routes.schema.json", import.meta.url);
@@ -39,4 +39,7 @@ async function readCommitted(): Promise<string | undefined> {
   }
 }
 
-if (import.meta.main) Deno.exit(await schema(Deno.args, await import("../handlers/mod.ts")));
+if (import.meta.main) {
+  const { registry } = await import("../handlers/mod.ts");
+  Deno.exit(await schema(Deno.args, await loadKinds(registry)));
+}

@@ -10,7 +10,8 @@ import * as v from "valibot";
 import { fields } from "../fields.ts";
 import type { Kind } from "../handler.ts";
 import { adminSchema } from "./admin.ts";
-import { type Kinds, routeFields } from "./route.ts";
+import type { Kinds } from "./kinds.ts";
+import { routeFields } from "./route.ts";
 import { serverSchema } from "./server.ts";
 
 /** Builds the schema for a registry of kinds. */

@@ -1,6 +1,6 @@
 /**
  * The text of routes.yaml → the validated table, or every fault in it. Pure: whoever calls it reads the
- * file, and hands over the registry of kinds.
+ * file, and hands over the registry of kinds, of which those are loaded that the text names.
  *
  * Strategy: the text becomes a tree that knows its places; each part of the tree is checked by its
  * schema; all report faults to one list and go on. Only what is syntactically in doubt ends it early.
@@ -10,8 +10,9 @@ import { ConfigError, type Fault, formatFault } from "../errors.ts";
 import { fields, list, optional } from "../fields.ts";
 import { readAdmin } from "./admin.ts";
 import { check } from "./check.ts";
+import { type Kinds, loadKinds, type Registry } from "./kinds.ts";
 import { createLocator, type Position, type Report } from "./position.ts";
-import { type Draft, type Kinds, readRoute, routeFields } from "./route.ts";
+import { type Draft, readRoute, routeFields } from "./route.ts";
 import { type Origin, readServer, serverSchema } from "./server.ts";
 import type { RouteConfig, Table } from "./table.ts";
 import { itemsOf, type Node, type Slot, slotOf, valueOf } from "./tree.ts";
@@ -19,13 +20,46 @@ import { readTree } from "./yaml.ts";
 
 /**
  * Reads a table. `source.file` is what faults print, `source.folder` the absolute folder of the file.
+ * Rejects as {@link parseTable} throws.
+ */
+export async function parseTableBy(
+  registry: Registry,
+  text: string,
+  source: Origin,
+): Promise<Table> {
+  const reading = readText(text);
+  return finish(reading, source, await loadKinds(registry, keysOfRoutes(reading.root)));
+}
+
+/**
+ * The same, with the kinds at hand.
  * @throws {ConfigError} with all faults, in the order of the file.
  */
 export function parseTable(text: string, source: Origin, kinds: Kinds): Table {
+  return finish(readText(text), source, kinds);
+}
+
+/** A text that was read, and what was found wrong with it. */
+interface ReadText {
+  readonly root: Node | undefined;
+  readonly locate: (offset: number) => Position;
+  readonly found: { readonly offset: number; readonly message: string }[];
+}
+
+function readText(text: string): ReadText {
   const content = text.replace(/^\ufeff/, "");
-  const locate = createLocator(content);
-  const found: { readonly offset: number; readonly message: string }[] = [];
+  const found: ReadText["found"] = [];
   const root = readTree(content, (offset, message) => found.push({ offset, message }));
+  return { root, locate: createLocator(content), found };
+}
+
+function keysOfRoutes(root: Node | undefined): ReadonlySet<string> {
+  const routes = root && itemsOf(valueOf(root, "routes")?.node);
+  const keys = (routes ?? []).flatMap(({ node }) => node.type === "map" ? node.entries : []);
+  return new Set(keys.map(({ key }) => key));
+}
+
+function finish({ root, locate, found }: ReadText, source: Origin, kinds: Kinds): Table {
   const unread = new Set(found.map(({ offset }) => offset));
   const report = (offset: number, message: string) => {
     // What could not be read is rarely right besides.

@@ -14,14 +14,13 @@ import { authorize } from "./authorize.ts";
 import { check } from "./check.ts";
 import { distinct } from "./distinct.ts";
 import { host } from "./host.ts";
+import type { Kinds } from "./kinds.ts";
 import { cache, compress, conditional } from "./layers.ts";
 import type { Report } from "./position.ts";
 import { responseHeaders } from "./response_headers.ts";
 import { sendfile } from "./sendfile.ts";
 import type { RouteConfig } from "./table.ts";
 import { type Entry, type MapNode, type Node, type Slot, toPlain, valueOf } from "./tree.ts";
-
-export type Kinds = Readonly<Record<string, Kind>>;
 
 const notAMethod = cannotRead("a method", "a name such as GET");
 /** Methods are case-sensitive (RFC 9110 §9.1), and no known one has a small letter. */

@@ -5,7 +5,7 @@ import { parseTable } from "../../lib/config/load.ts";
 import { withoutEnvironment } from "../../lib/config/yaml.ts";
 import committed from "../../lib/config/routes.schema.json" with { type: "json" };
 import { ConfigError } from "../../lib/errors.ts";
-import * as realKinds from "../../lib/handlers/mod.ts";
+import { kinds as realKinds } from "../support/kinds.ts";
 import * as kinds from "../support/fake_kinds.ts";
 import { accepts } from "../support/json_schema.ts";
 

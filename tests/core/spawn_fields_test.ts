@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { parseTable } from "../../lib/config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "../support/kinds.ts";
 import { upstreamPermissions } from "../../lib/io/fastcgi_upstream.ts";
 import {
   howToListen,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { parseTable } from "../../lib/config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "../support/kinds.ts";
 import { needsOf } from "../../lib/permissions.ts";
 
 function parse(route: string) {

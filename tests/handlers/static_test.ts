@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { buildJsonSchema } from "../../lib/config/json_schema.ts";
 import { parseTable } from "../../lib/config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "../support/kinds.ts";
 import { ask, Client, type RequestText } from "../support/client.ts";
 import { runPortico } from "../support/command.ts";
 import { eventually, withGateway } from "../support/gateway.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { parseTable } from "../../lib/config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "../support/kinds.ts";
 import { ask, Client } from "../support/client.ts";
 import { eventually, type TestGateway, TESTS, withGateway } from "../support/gateway.ts";
 import { testWith } from "../support/needs.ts";

@@ -1,4 +1,4 @@
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "../support/kinds.ts";
 import { TESTS } from "../support/gateway.ts";
 import { runningPlays } from "../upstreams/wsgi_probe.ts";
 import { handlerContract, type Stage } from "./contract.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { parseTable } from "../../lib/config/load.ts";
 import type { Table } from "../../lib/config/table.ts";
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "../support/kinds.ts";
 import type { Included } from "../../lib/import/nginx_include.ts";
 import { parseNginx } from "../../lib/import/nginx_syntax.ts";
 import { translateNginx } from "../../lib/import/nginx.ts";

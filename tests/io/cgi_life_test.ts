@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseTable } from "../../lib/config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "../support/kinds.ts";
 import { lifePermissions, openLife } from "../../lib/io/cgi_life.ts";
 import { testWith } from "../support/needs.ts";
 

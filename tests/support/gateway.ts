@@ -1,7 +1,7 @@
 /** A whole gateway inside the test: a table in, an address out, its log readable. */
 import { parseTable } from "../../lib/config/load.ts";
 import type { Ground } from "../../lib/generation.ts";
-import * as kinds from "../../lib/handlers/mod.ts";
+import { kinds } from "./kinds.ts";
 import { Log, type LogTarget } from "../../lib/observe/log.ts";
 import { Server } from "../../lib/server.ts";
 import { Shares } from "../../lib/shares.ts";
