@@ -5,7 +5,7 @@
 import type { GatewayError } from "./errors.ts";
 import type { HeaderPair } from "./exchange.ts";
 import { proxyStatus } from "./protocol/proxy_status.ts";
-import { STATUS_CODES } from "node:http";
+import { statusText } from "./protocol/status_text.ts";
 
 /** The route that failed, as a developer wants to see it. */
 export interface FailedRoute {
@@ -42,8 +42,7 @@ export function errorPage(
 
 /** What everybody may see: the status text and the id that leads to the log. */
 function briefly(id: string, failure: GatewayError): string {
-  const text = STATUS_CODES[failure.status] ?? "";
-  return `${failure.status} ${text}\nRequest id: ${id}\n`;
+  return `${failure.status} ${statusText(failure.status)}\nRequest id: ${id}\n`;
 }
 
 /** What a developer wants to see (`server.dev`). */

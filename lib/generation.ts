@@ -7,14 +7,10 @@ import type { Exchange } from "./exchange.ts";
 import { Gateway } from "./gateway.ts";
 import { createEntrance } from "./entrance.ts";
 import type { Context, Place, RouteSummary } from "./handler.ts";
-import { openAuthorizer, withAuthorizer } from "./io/authorizer.ts";
-import { openBasicAuth, withBasicAuth } from "./io/basic_auth.ts";
 import { sizeBody, type SizeOptions } from "./io/body.ts";
-import { withLayers } from "./io/layers.ts";
 import type { ResponseCache } from "./io/response_cache.ts";
-import { openOriginSecret } from "./io/origin_secret.ts";
 import { Pace } from "./io/pace.ts";
-import { FileFolders, withSendfile } from "./io/sendfile.ts";
+import { openRouteService } from "./io/route_service.ts";
 import { Spool } from "./io/spool.ts";
 import { type AdminToken, openAdminToken } from "./observe/admin_token.ts";
 import type { Log } from "./observe/log.ts";
@@ -57,7 +53,7 @@ export async function openGeneration(
   metrics?: Metrics,
 ): Promise<Generation> {
   const opening = new Opening(table, ground, metrics);
-  const trust = entranceOf(table, ground.log);
+  const trust = await entranceOf(table, ground.log);
   const variable = table.admin?.tokenEnv;
   const token = variable === undefined ? undefined : openAdminToken(variable);
   const results = await Promise.allSettled(table.routes.map((route) => opening.open(route)));
@@ -87,11 +83,11 @@ export async function openGeneration(
 }
 
 /** Whom the table trusts, and what it asks of everybody. */
-function entranceOf({ server }: Table, log: Log): Trust {
+async function entranceOf({ server }: Table, log: Log): Promise<Trust> {
   const { trustedProxies, clientIpHeader, originSecret } = server;
   return createEntrance({
     trust: createTrust(trustedProxies, clientIpHeader),
-    secret: originSecret && openOriginSecret(originSecret),
+    secret: originSecret && (await import("./io/origin_secret.ts")).openOriginSecret(originSecret),
     notice: (message) => log.notice(message),
   });
 }
@@ -143,8 +139,13 @@ class Opening {
 
   async open(config: RouteConfig): Promise<OpenRoute> {
     try {
-      const { service, state } = await this.#openService(config);
-      const upstream = config.kind.describe(config.fields);
+      const { kind, fields } = config;
+      const { service, state } = await openRouteService(
+        (context) => kind.open(fields, context),
+        this.#context(config),
+        this.caches,
+      );
+      const upstream = kind.describe(fields);
       return { config, service, upstream, state, meter: this.#metrics?.meter(config.name) };
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -154,23 +155,6 @@ class Opening {
         { cause: error },
       );
     }
-  }
-
-  /** The kind's service, within what the route wants around any kind. */
-  async #openService(config: RouteConfig): Promise<Pick<OpenRoute, "service" | "state">> {
-    const { sendfile, auth, authorize } = config.options;
-    const context = this.#context(config);
-    await using opened = new AsyncDisposableStack();
-    const folders = sendfile && new FileFolders(sendfile, this.#table.folder);
-    const basic = auth && opened.use(await openBasicAuth(auth.basic, context));
-    const authorizer = authorize && opened.use(await openAuthorizer(authorize, context));
-    const kind = await config.kind.open(config.fields, context);
-    const program = folders ? withSendfile(kind, folders, this.#ground.log) : kind;
-    const service = await withLayers(program, context, this.caches);
-    opened.move();
-    const authorized = authorizer ? withAuthorizer(service, authorizer) : service;
-    const { state } = kind;
-    return { service: basic ? withBasicAuth(authorized, basic) : authorized, state };
   }
 
   #context({ name, kind, fields, options }: RouteConfig): Context {

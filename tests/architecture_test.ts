@@ -166,7 +166,6 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "lib/commands/command_line.ts": ["node:util"],
   // Hides from the parser the variables that it would read when it is loaded.
   "lib/config/yaml.ts": ["node:process"],
-  "lib/error_page.ts": ["node:http"],
   // Its compressors flush when they are told to; the platform's promise nothing of the kind.
   "lib/io/encoder.ts": ["node:buffer", "node:zlib"],
   "lib/io/listen_socket.ts": ["node:net"],

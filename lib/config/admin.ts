@@ -1,7 +1,7 @@
 /** The `admin` section: where the operator looks and acts, and the token that it asks for. */
 import * as v from "valibot";
 import { described, fields, listenAddress, optional } from "../fields.ts";
-import { parseIp } from "../protocol/authority.ts";
+import { isLoopback, parseIp } from "../protocol/ip.ts";
 import {
   type Address,
   cannotRead,
@@ -82,7 +82,8 @@ function placed(address: ListenAddress, folder: string): Address {
 /** Whether nobody comes from elsewhere. */
 function isOwn(address: Address): boolean {
   if (address.transport === "unix" || address.hostname.toLowerCase() === "localhost") return true;
-  return parseIp(address.hostname)?.range() === "loopback";
+  const ip = parseIp(address.hostname);
+  return ip !== undefined && isLoopback(ip);
 }
 
 function sizeOf(path: string): number {

@@ -1,6 +1,6 @@
 /** The `host` of a route: a name, an IP address, or `*.name`; never a port (RFC 9110 §7.2). */
 import * as v from "valibot";
-import { parseIp } from "../protocol/authority.ts";
+import { parseIp } from "../protocol/ip.ts";
 import { cannotRead } from "../values.ts";
 
 const NAME = /(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*/;

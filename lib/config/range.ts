@@ -1,6 +1,6 @@
 /** Peers by their address, as `trustedProxies` and others name them. */
 import * as v from "valibot";
-import { parseRange } from "../protocol/authority.ts";
+import { parseRange } from "../protocol/ip.ts";
 import { cannotRead } from "../values.ts";
 
 const notARange = cannotRead(

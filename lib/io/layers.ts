@@ -3,14 +3,12 @@
  *
  * From the client inwards: cache, compress, conditional. The cache keeps what is compressed, so that a hit
  * costs nothing; what is compressed is known to be sent, for a condition has already been met; and
- * conditions are weighed against the program's own validators. Who may ask at all is settled before.
+ * conditions are weighed against the program's own validators. Who may ask at all is settled before. Each
+ * layer is loaded when a route wants it.
  */
-import type { Context, Service } from "../handler.ts";
-import { chooseCoding } from "../protocol/accept_encoding.ts";
+import type { CacheOptions, ConditionalOptions, Context, Service } from "../handler.ts";
 import type { Coding } from "../protocol/content_coding.ts";
-import { withCache } from "./cache.ts";
-import { withConditional } from "./conditional.ts";
-import { ResponseCache } from "./response_cache.ts";
+import type { ResponseCache } from "./response_cache.ts";
 
 /** A renewal without a client has no client's time limits. */
 const RENEWAL_MS = 60_000;
@@ -21,22 +19,39 @@ export async function withLayers(
   context: Context,
   caches: Set<ResponseCache>,
 ): Promise<Service> {
-  const { conditional, compress, cache, timeoutMs, firstByteTimeoutMs } = context.options;
-  const cut = conditional === undefined ? service : withConditional(service, conditional);
+  const { conditional, compress, cache } = context.options;
+  const cut = conditional === undefined ? service : await conditioned(service, conditional);
   const packed = compress === undefined ? cut : await compressed(cut, compress);
-  if (cache === undefined) return packed;
+  return cache === undefined ? packed : await cached(packed, { cache, context, caches });
+}
+
+async function conditioned(service: Service, options: ConditionalOptions): Promise<Service> {
+  const { withConditional } = await import("./conditional.ts");
+  return withConditional(service, options);
+}
+
+async function compressed(service: Service, codings: readonly Coding[]): Promise<Service> {
+  const { withCompression } = await import("./compression.ts");
+  return withCompression(service, codings);
+}
+
+interface Caching {
+  readonly cache: CacheOptions;
+  readonly context: Context;
+  readonly caches: Set<ResponseCache>;
+}
+
+async function cached(service: Service, { cache, context, caches }: Caching): Promise<Service> {
+  const { withCache } = await import("./cache.ts");
+  const { chooseCoding } = await import("../protocol/accept_encoding.ts");
+  const { ResponseCache } = await import("./response_cache.ts");
+  const { compress, timeoutMs, firstByteTimeoutMs } = context.options;
   const key = `cache ${JSON.stringify(cache)}`;
   const shared = await context.share(key, () => Promise.resolve(new ResponseCache(cache)));
   caches.add(shared.value);
-  return withCache(packed, shared, {
+  return withCache(service, shared, {
     log: context.log,
     timeoutMs: timeoutMs ?? firstByteTimeoutMs ?? RENEWAL_MS,
     codingOf: compress && ((field) => chooseCoding(field, compress) ?? ""),
   });
-}
-
-/** What compresses takes its time to load, and few routes need it. */
-async function compressed(service: Service, codings: readonly Coding[]): Promise<Service> {
-  const { withCompression } = await import("./compression.ts");
-  return withCompression(service, codings);
 }

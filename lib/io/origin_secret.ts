@@ -3,8 +3,8 @@
  * it stands in no file, and compared in a time that tells nothing of it.
  */
 import type { Endpoint } from "../exchange.ts";
-import { contains, parseIp } from "../protocol/authority.ts";
 import { readRanges } from "../protocol/forwarding.ts";
+import { contains, parseIp } from "../protocol/ip.ts";
 import { isSecret, LEAST_SECRET, readSecrets } from "../protocol/secret_words.ts";
 
 export interface OriginSecretOptions {

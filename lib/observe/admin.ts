@@ -5,7 +5,8 @@
  * a web page from elsewhere is refused, be it by another origin or by a name that was bent to this
  * machine (DNS rebinding). With one, all but health and the page itself, which holds nothing, ask for it.
  */
-import { parseAuthority, parseIp } from "../protocol/authority.ts";
+import { parseAuthority } from "../protocol/authority.ts";
+import { parseIp } from "../protocol/ip.ts";
 import type { AdminToken } from "./admin_token.ts";
 import type { Metrics } from "./metrics.ts";
 import { scrape } from "./scrape.ts";

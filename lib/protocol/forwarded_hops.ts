@@ -4,7 +4,7 @@
  * appended.
  */
 import type { Endpoint } from "../exchange.ts";
-import { contains, type Ip, parseIp, type Range } from "./authority.ts";
+import { contains, type Ip, parseIp, type Range } from "./ip.ts";
 
 /** One element: a hop, as the hop to its right saw it. */
 interface Hop {
@@ -44,7 +44,7 @@ export function walk(
     hop = next;
     depth++;
     if (hop.ip === undefined) break;
-    client = { address: hop.ip.toString(), port: hop.port };
+    client = { address: hop.ip.text, port: hop.port };
     if (!contains(ranges, hop.ip)) break;
   }
   return { client, hop, depth };

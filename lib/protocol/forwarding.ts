@@ -9,8 +9,9 @@
  * unclosed quote that a client sent ahead cannot swallow what its proxy appended.
  */
 import type { Endpoint } from "../exchange.ts";
-import { contains, parseAuthority, parseIp, parseRange, type Range } from "./authority.ts";
+import { parseAuthority } from "./authority.ts";
 import { parsePort, readAddress, readElement, trimBlanks, walk } from "./forwarded_hops.ts";
+import { contains, parseIp, parseRange, type Range } from "./ip.ts";
 
 type Scheme = "http" | "https";
 
@@ -87,7 +88,7 @@ function clientFieldOf(name: string) {
     withholds: (other: string) => other === lowerName || isForwardingField(other),
     read(headers: Headers): Endpoint | undefined {
       const { ip, port } = readAddress(trimBlanks(headers.get(lowerName) ?? "")) ?? {};
-      return ip === undefined ? undefined : { address: ip.toString(), port: port ?? 0 };
+      return ip === undefined ? undefined : { address: ip.text, port: port ?? 0 };
     },
   };
 }
@@ -236,5 +237,5 @@ function validAuthority(text: string | undefined): string | undefined {
 function plainEndpoint(peer: Endpoint): Endpoint {
   if (!peer.address.startsWith("::ffff:")) return peer;
   const ip = parseIp(peer.address);
-  return ip === undefined ? peer : { address: ip.toString(), port: peer.port };
+  return ip === undefined ? peer : { address: ip.text, port: peer.port };
 }
