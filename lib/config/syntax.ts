@@ -4,9 +4,12 @@
  * Some complaints leave the structure in doubt; what else was found would then be noise, so they are
  * reported alone. Of several on one line the first counts: the others follow from it.
  */
-import { type Document, visit, type YAMLError } from "yaml";
+import type { Document, YAMLError } from "yaml";
 import { quote } from "../values.ts";
 import type { Report } from "./position.ts";
+import { yaml } from "./yaml_library.ts";
+
+const { visit } = yaml;
 
 /** Codes of complaints about one value; the structure around it is certain. */
 const LOCAL: ReadonlySet<string> = new Set([

@@ -7,13 +7,14 @@
  *
  * Spec: YAML 1.2.2, https://yaml.org/spec/1.2.2/; merge keys, https://yaml.org/type/merge.html.
  */
-import process from "node:process";
-import { isAlias, isCollection, isMap, isNode, isScalar, parseDocument } from "yaml";
 import type { Scalar, YAMLMap, YAMLSeq } from "yaml";
 import { quote } from "../values.ts";
 import { createLocator, type Position, type Report } from "./position.ts";
 import { reportSyntax } from "./syntax.ts";
 import type { Entry, ListNode, MapNode, Node, ScalarNode } from "./tree.ts";
+import { withoutEnvironment, yaml } from "./yaml_library.ts";
+
+const { isAlias, isCollection, isMap, isNode, isScalar, parseDocument } = yaml;
 
 /** What a reading carries along. */
 interface Reader {
@@ -41,20 +42,6 @@ const TOO_MANY = `Cannot copy more than ${MAX_COPIED} values by aliases: write f
 
 /** YAML 1.2.2 §5.1, c-printable; surrogates outside a pair are not in it either. */
 const UNPRINTABLE = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
-
-/**
- * Runs the YAML library without a look at the environment. The library asks it, once a token, whether to
- * log; that would take a permission nothing else here needs, and a quarter of the time.
- */
-export function withoutEnvironment<T>(work: () => T): T {
-  const { env } = process;
-  process.env = {};
-  try {
-    return work();
-  } finally {
-    process.env = env;
-  }
-}
 
 /** Reads the file's text; undefined if that is so faulty that nothing else can be said of it. */
 export function readTree(text: string, report: Report): Node | undefined {

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { parse } from "yaml";
 import { buildJsonSchema } from "../../lib/config/json_schema.ts";
 import { parseTable } from "../../lib/config/load.ts";
-import { withoutEnvironment } from "../../lib/config/yaml.ts";
+import { withoutEnvironment, yaml } from "../../lib/config/yaml_library.ts";
 import committed from "../../lib/config/routes.schema.json" with { type: "json" };
 import { ConfigError } from "../../lib/errors.ts";
 import { kinds as realKinds } from "../support/kinds.ts";
@@ -130,7 +129,7 @@ const BAD = [
 ];
 
 function asData(text: string): unknown {
-  return withoutEnvironment(() => parse(text));
+  return withoutEnvironment(() => yaml.parse(text));
 }
 
 Deno.test("buildJsonSchema() takes what the check takes", () => {
