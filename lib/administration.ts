@@ -5,7 +5,7 @@
 import type { Table } from "./config/table.ts";
 import type { Generation } from "./generation.ts";
 import type { AdminToken } from "./observe/admin_token.ts";
-import { administer, type Administered, type PurgeOrder } from "./observe/admin.ts";
+import type { Administered, PurgeOrder } from "./observe/admin.ts";
 import { Metrics } from "./observe/metrics.ts";
 import type { Survey } from "./observe/survey.ts";
 
@@ -45,8 +45,10 @@ export class Administration implements Administered {
     return this.#server.current.token;
   }
 
-  answer(request: Request, isLocal: boolean): Promise<Response> {
-    return administer(this, request, isLocal);
+  /** The listener's pages are loaded when somebody asks for one. */
+  async answer(request: Request, isLocal: boolean): Promise<Response> {
+    const { administer } = await import("./observe/admin.ts");
+    return await administer(this, request, isLocal);
   }
 
   survey(): Survey {

@@ -1,5 +1,4 @@
 /** Reads the command line and runs the command that it names. */
-import { parseArgs } from "node:util";
 import type { Registry } from "../config/kinds.ts";
 import { ConfigError } from "../errors.ts";
 import { type ListenAddress, parseListenAddress } from "../fields.ts";
@@ -15,6 +14,7 @@ import {
   UsageError,
 } from "./command.ts";
 import { commands } from "./mod.ts";
+import { type CommandLine, readOptions } from "./options.ts";
 
 export const VERSION = "0.1.0";
 
@@ -45,17 +45,6 @@ Options:
 
 const DEFAULT_CONFIG = "./routes.yaml";
 
-const OPTIONS = {
-  config: { type: "string", short: "c" },
-  listen: { type: "string", short: "l", multiple: true },
-  watch: { type: "boolean" },
-  json: { type: "boolean" },
-  force: { type: "boolean" },
-  header: { type: "string", short: "H", multiple: true },
-  help: { type: "boolean", short: "h" },
-  version: { type: "boolean", short: "V" },
-} as const;
-
 /** Words with operands of their own, which they check themselves. */
 const TAKES_OPERANDS = new Set(["explain", "init", "import", "unit"]);
 
@@ -65,37 +54,27 @@ export async function runCommandLine(
   registry: Registry,
 ): Promise<number> {
   try {
-    const { values, positionals } = read(args);
-    if (values.help) {
+    const line = readOptions(args);
+    if (line.switches.has("help")) {
       print(USAGE.trimEnd());
       return FINE;
     }
-    if (values.version) {
+    if (line.switches.has("version")) {
       print(`portico ${VERSION}`);
       return FINE;
     }
-    const [word = "serve", ...operands] = positionals;
+    const [word = "serve", ...operands] = line.operands;
     const load = loaderOf(word);
     if (operands.length > 0 && !TAKES_OPERANDS.has(word)) {
       throw new UsageError(`${word} takes no operand "${operands[0]}"`);
     }
-    const invocation = invocationOf(values, operands, registry);
+    const invocation = invocationOf(line, operands, registry);
     const command = await load();
     return await command(invocation);
   } catch (error) {
     return explainFailure(error);
   }
 }
-
-function read(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-type Values = ReturnType<typeof read>["values"];
 
 function loaderOf(word: string): () => Promise<Command> {
   const known: Readonly<Record<string, () => Promise<Command>>> = commands;
@@ -105,17 +84,17 @@ function loaderOf(word: string): () => Promise<Command> {
 }
 
 function invocationOf(
-  values: Values,
+  { values, switches }: CommandLine,
   operands: readonly string[],
   registry: Registry,
 ): Invocation {
   return {
-    configFile: values.config ?? DEFAULT_CONFIG,
-    listen: (values.listen ?? []).map(listenAddress),
-    watch: values.watch ?? false,
-    json: values.json ?? false,
-    force: values.force ?? false,
-    headers: values.header ?? [],
+    configFile: values.config.at(-1) ?? DEFAULT_CONFIG,
+    listen: values.listen.map(listenAddress),
+    watch: switches.has("watch"),
+    json: switches.has("json"),
+    force: switches.has("force"),
+    headers: values.header,
     operands,
     registry,
   };
