@@ -1,6 +1,6 @@
 /**
- * Lines on their way to a file or a standard stream: gathered, and written together a few times a second,
- * in order.
+ * Lines on their way to a file or a standard stream, in order. A line after a pause is written at once; those
+ * that follow are gathered, and written together a few times a second.
  */
 
 /** Takes text away to be written; a file or a standard stream. */
@@ -16,6 +16,7 @@ export class LineWriter {
   #target: LogTarget;
   #text = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #flushedAt = -Infinity;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(target: LogTarget) {
@@ -25,13 +26,20 @@ export class LineWriter {
   write(line: string): void {
     this.#text += line + "\n";
     if (this.#text.length > FLUSH_CHARACTERS) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS);
+    else if (this.#timer === undefined) this.#writeSoon();
+  }
+
+  #writeSoon(): void {
+    // Then there is nothing to gather; and the runtime's first timer takes it a while.
+    if (performance.now() - this.#flushedAt > FLUSH_MS) this.flush();
+    else this.#timer = setTimeout(() => this.flush(), FLUSH_MS);
   }
 
   flush(): Promise<void> {
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#text === "") return this.#writing;
+    this.#flushedAt = performance.now();
     const bytes = UTF8.encode(this.#text);
     this.#text = "";
     return this.#writing = this.#writing.then(() => this.#writeAll(bytes));

@@ -39,7 +39,9 @@ export type Part = Text | Group | Repeat;
 
 const SEGMENT = "[^\\/]+?";
 const ANYTHING = ".*";
-const NAME = /[$_\p{ID_Start}][$\u200c\u200d\p{ID_Continue}]*/uy;
+/** Made when a path has a group: what letters there are takes a while to tell. */
+let groupName: RegExp | undefined;
+const groupNameExpression = () => groupName ??= /[$_\p{ID_Start}][$\u200c\u200d\p{ID_Continue}]*/uy;
 
 /** Reads a path pattern; throws {@link PatternError}. */
 export function parsePattern(text: string): readonly Part[] {
@@ -134,8 +136,9 @@ function toGroup(name: string, source: string): Group {
 
 function readName(cursor: Cursor): string {
   const colon = cursor.at;
-  NAME.lastIndex = colon + 1;
-  const name = NAME.exec(cursor.text)?.[0];
+  const expression = groupNameExpression();
+  expression.lastIndex = colon + 1;
+  const name = expression.exec(cursor.text)?.[0];
   if (name === undefined) {
     throw new PatternError("Cannot read a group name after the colon: write :name or \\:", colon);
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Ledger } from "../../lib/ledger.ts";
 import { type AccessEntry, Log, type LogFormat, type LogTarget } from "../../lib/observe/log.ts";
+import { LineWriter } from "../../lib/observe/line_writer.ts";
 
 class Memory implements LogTarget {
   text = "";
@@ -92,4 +93,19 @@ Deno.test("Ledger tells when all that was expected is written down", () => {
   assert.equal(settled, 1);
   ledger.settle();
   assert.equal(settled, 2);
+});
+
+Deno.test("a line after a pause is written at once, those that follow are gathered", async () => {
+  const writes: string[] = [];
+  const writer = new LineWriter({
+    write(bytes) {
+      writes.push(new TextDecoder().decode(bytes));
+      return Promise.resolve(bytes.length);
+    },
+  });
+  for (const line of ["one", "two", "three"]) writer.write(line);
+  await Promise.resolve();
+  assert.deepEqual(writes, ["one\n"]);
+  await writer.flush();
+  assert.deepEqual(writes, ["one\n", "two\nthree\n"]);
 });
