@@ -114,7 +114,7 @@ Deno.test("the registry has one line for each kind, and each kind is one file", 
   const lines = codeOf("lib/handlers/mod.ts").trim().split("\n");
   assert.deepEqual(
     lines.filter((line) =>
-      !/^  (\w+): async \(\) => \(await import\("\.\/\1\.ts"\)\)\.\1,$/.test(line)
+      !/^ {2}(\w+): async \(\) => \(await import\("\.\/\1\.ts"\)\)\.\1,$/.test(line)
     ),
     ["export const registry = {", "};"],
   );
