@@ -45,7 +45,6 @@ export class Administration implements Administered {
     return this.#server.current.token;
   }
 
-  /** The listener's pages are loaded when somebody asks for one. */
   async answer(request: Request, isLocal: boolean): Promise<Response> {
     const { administer } = await import("./observe/admin.ts");
     return await administer(this, request, isLocal);

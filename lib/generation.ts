@@ -56,6 +56,8 @@ export async function openGeneration(
   const trust = await entranceOf(table, ground.log);
   const variable = table.admin?.tokenEnv;
   const token = variable === undefined ? undefined : openAdminToken(variable);
+  // Its pages are answered by a module that plain tables need not; sources may change before it is asked.
+  if (table.admin !== undefined) await import("./observe/admin.ts");
   const results = await Promise.allSettled(table.routes.map((route) => opening.open(route)));
   const routes = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   const close = async () => {

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { runPortico, startPortico } from "./support/command.ts";
+import { eventually } from "./support/gateway.ts";
 import { tempFolder } from "./support/peers.ts";
 
 const REPOSITORY = new URL("..", import.meta.url).href;
@@ -64,4 +65,24 @@ Deno.test("serve loads a route's layers and guards with the route that wants the
   assert.deepEqual(more.filter((name) => !loaded.includes(name)), []);
   const others = ["lib/io/basic_auth.ts", "lib/io/authorizer.ts", "lib/io/compression.ts"];
   assert.deepEqual(others.filter((name) => loaded.includes(name)), []);
+});
+
+Deno.test("a reload loads a kind that the start had no use for, which takes no permission", async () => {
+  await using folder = await tempFolder();
+  const file = `${folder.path}/routes.yaml`;
+  const write = (route: string) =>
+    Deno.writeTextFile(file, `server: {listen: "127.0.0.1:0"}\nroutes: [{path: /, ${route}}]\n`);
+  await write("respond: hello");
+  const flags = ["--no-prompt", `--allow-read=${file}`, "--allow-net=127.0.0.1"];
+  await using running = await startPortico(["-c", file], { flags });
+  const status = async () => {
+    const response = await fetch(running.base, { redirect: "manual" });
+    await response.body?.cancel();
+    return response.status;
+  };
+  assert.equal(await status(), 200);
+  await write("redirect: /elsewhere");
+  running.signal("SIGHUP");
+  await eventually(async () => await status() === 308, 15_000);
+  assert.equal(running.err().includes("allow-read"), false);
 });
