@@ -14,6 +14,7 @@ import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import type { Trust } from "./protocol/forwarding.ts";
 import { forbidsBody } from "./protocol/http_fields.ts";
+import { openResponse, wholeResponse } from "./response.ts";
 import { type Connection, receive, redirected } from "./receive.ts";
 import { createRouter, type Router } from "./router/router.ts";
 import type { Sweeper } from "./sweeper.ts";
@@ -144,8 +145,9 @@ export class Gateway {
       ? reply.headers
       : routeHeaders(visit.route.config, reply.headers);
     if (body === null || body instanceof Uint8Array) {
-      const init = { status, headers: headersInit(headers) };
-      const response = new Response(forbidsBody(status) ? null : body, init);
+      const response = body === null || forbidsBody(status)
+        ? openResponse(status, headers, null)
+        : wholeResponse(status, headers, body);
       this.#end(visit, status, visit.isHead || body === null ? 0 : body.length);
       return response;
     }
@@ -156,12 +158,11 @@ export class Gateway {
       const nothing = forbidsBody(status)
         ? null
         : new ReadableStream({ start: (it) => it.close() });
-      const response = new Response(nothing, { status, headers: headersInit(headers) });
+      const response = openResponse(status, headers, nothing);
       this.#end(visit, status, 0);
       return response;
     }
-    const init = { status, headers: headersInit(headers) };
-    return new Response(this.#stream(visit, reply, body), init);
+    return openResponse(status, headers, this.#stream(visit, reply, body));
   }
 
   #stream(visit: Visit, reply: Reply, body: Exclude<Reply["body"], Uint8Array | null>) {
@@ -252,16 +253,6 @@ const CLIENT_GONE = 499;
 
 /** Client faults that an operator wants to see the cause of. */
 const TELLING: ReadonlySet<number> = new Set([400, 408, 413]);
-
-/** The runtime reads a record faster than pairs; names that repeat, such as Set-Cookie, need pairs. */
-function headersInit(headers: readonly HeaderPair[]): HeadersInit {
-  const record: Record<string, string> = {};
-  for (const [name, value] of headers) {
-    if (name in record) return headers.map(([name, value]) => [name, value]);
-    record[name] = value;
-  }
-  return record;
-}
 
 /** Applies the route's own `headers: {set, remove}`. */
 function routeHeaders(config: RouteConfig, headers: readonly HeaderPair[]): readonly HeaderPair[] {
