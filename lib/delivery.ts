@@ -14,6 +14,13 @@ export interface DeliveryOptions {
   done(bytes: number, failure: Error | undefined): void;
 }
 
+const reported = new WeakSet<object>();
+
+/** Whether a body failed by this error that was told of in its request's name. */
+export function isReported(error: unknown): boolean {
+  return typeof error === "object" && error !== null && reported.has(error);
+}
+
 /** Makes the web stream that the runtime sends from. One piece is asked for when the last was taken. */
 export function deliver(source: ByteSource, options: DeliveryOptions): ReadableStream<Uint8Array> {
   return new ReadableStream(new Delivery(source, options), { highWaterMark: 0 });
@@ -34,6 +41,7 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
   readonly #cut = (reason: Error) => {
     if (this.#over) return;
     this.#source.cancel(reason);
+    reported.add(reason);
     this.#controller?.error(reason);
     this.#finish(reason);
   };
@@ -62,6 +70,7 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
     } catch (error) {
       if (this.#over || this.#left) return;
       const failure = error instanceof Error ? error : new Error(String(error));
+      reported.add(failure);
       controller.error(failure);
       this.#finish(failure);
     }

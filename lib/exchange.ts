@@ -44,6 +44,8 @@ export interface Exchange {
   readonly headers: Headers;
   /** The request that this was read from; undefined where it was made (a local redirect, `explain`). */
   readonly request?: Request;
+  /** Settles when its answer has been sent, or could not be; undefined: nobody tells. */
+  readonly sent?: Promise<void> | undefined;
   /** What the client asked for as host: name in lower case, IPv6 in brackets, without the port. */
   readonly hostname: string;
   /** The authority as the client wrote it (HTTP_HOST). */
@@ -152,13 +154,14 @@ export interface LocalRedirect {
 }
 
 /**
- * A response of the runtime's own making, which goes out as it is: only it knows what else hangs on it (a
- * WebSocket's upgrade). The route's `headers` and the rules for replies do not touch it.
+ * A response of the runtime's own making, which goes out as it is: a fetch handler's, or one on which
+ * more hangs than it shows (a WebSocket's upgrade). The route's `headers` and the rules for replies do
+ * not touch it.
  */
 export interface ReadyResponse {
   readonly type: "response";
   readonly response: Response;
-  /** Resolves when the work behind it is over; it never rejects. */
+  /** Resolves when the work behind it is over, rejects if it was not brought to its end. */
   readonly ended: Promise<void>;
 }
 

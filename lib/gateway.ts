@@ -74,8 +74,9 @@ export class Gateway {
       const exchange = receive(request, connection, this.#trust, visit);
       visit.exchange = exchange;
       const outcome = this.#dispatch(visit, exchange);
-      if (!(outcome instanceof Promise) && outcome.type === "reply") {
-        return this.#answer(visit, outcome);
+      if (!(outcome instanceof Promise)) {
+        if (outcome.type === "reply") return this.#answer(visit, outcome);
+        if (outcome.type === "response") return this.#hand(visit, outcome);
       }
       return this.#wait(visit, exchange, outcome);
     } catch (error) {
@@ -133,7 +134,13 @@ export class Gateway {
     visit.answer();
     visit.isHanded = true;
     const { status } = response;
-    ended.then(() => this.#end(visit, status, 0));
+    // Why the rest was not sent, the runtime does not tell; most often the client has left.
+    const cut = () => {
+      visit.failure = "answer-cut";
+      this.#end(visit, status, undefined);
+    };
+    // How much a response of others' making holds, nobody knows.
+    ended.then(() => this.#end(visit, status, undefined), cut);
     return response;
   }
 
@@ -207,7 +214,8 @@ export class Gateway {
     });
   }
 
-  #end(visit: Visit, status: number, bytes: number): void {
+  /** `bytes`: undefined: nobody knows. */
+  #end(visit: Visit, status: number, bytes: number | undefined): void {
     this.#sweeper.delete(visit);
     this.#active--;
     if (this.#active === 0) this.#whenIdle?.();

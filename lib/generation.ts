@@ -118,6 +118,14 @@ function surveyCache({ options, store, lookUps, hits }: ResponseCache, { routes 
   return { route: user?.name ?? "", entries, bytes, maxBytes, lookUps, hits };
 }
 
+/** Whether nothing that a route says is to be done to its answers, or to be watched while they go out. */
+function passesOn({ options, headers }: RouteConfig): boolean {
+  const { conditional, compress, cache, sendfile, auth, authorize, timeoutMs, onAbort } = options;
+  return [conditional, compress, cache, sendfile, auth, authorize, timeoutMs]
+    .every((option) => option === undefined) &&
+    headers.set.length === 0 && headers.remove.length === 0 && onAbort === "kill";
+}
+
 /** What the routes of one table are opened with. */
 class Opening {
   uploads = 0;
@@ -159,7 +167,8 @@ class Opening {
     }
   }
 
-  #context({ name, kind, fields, options }: RouteConfig): Context {
+  #context(config: RouteConfig): Context {
+    const { name, kind, fields, options } = config;
     const mode = options.requestBody ?? kind.requestBodyOf?.(fields) ?? kind.requestBody ??
       "stream";
     const { log, shares } = this.#ground;
@@ -169,6 +178,7 @@ class Opening {
       routes: this.#summaries,
       options,
       dev: this.#table.server.dev,
+      passesOn: passesOn(config),
       log,
       sizeBody: (exchange, needsLength = false) =>
         this.#sizeBody(exchange, { mode, needsLength, max: options.maxRequestBody }),

@@ -124,6 +124,8 @@ export interface Context {
   /** The whole table, in file order. */
   readonly routes: readonly RouteSummary[];
   readonly dev: boolean;
+  /** Nothing that the route says needs a look at its answers: a ReadyResponse is as good as a Reply. */
+  readonly passesOn: boolean;
   readonly log: ServiceLog;
   /**
    * Takes a request's body in hand, within the route's limits and in the route's or else the kind's

@@ -19,6 +19,8 @@ export interface Connection {
   /** The listener's own end. */
   readonly local: Endpoint;
   readonly scheme: "http" | "https";
+  /** Tells when the answer has been sent, or that it was not; asking costs something. */
+  readonly sending?: { readonly completed: Promise<void> };
 }
 
 // Ids are unique within a process and differ between processes; they are not secrets.
@@ -54,7 +56,7 @@ export function receive(
   const server = forwarded.serverPort === local.port
     ? local
     : { address: local.address, port: forwarded.serverPort };
-  return new ReceivedExchange(request, decoded, {
+  return new ReceivedExchange(request, decoded, connection, {
     id,
     lifeline,
     hostname: authority.hostname,
@@ -124,8 +126,10 @@ class ReceivedExchange implements Exchange {
   readonly id: string;
   readonly lifeline: Lifeline;
   readonly request: Request;
+  readonly #connection: Connection;
 
-  constructor(request: Request, decoded: Target, ends: Ends) {
+  constructor(request: Request, decoded: Target, connection: Connection, ends: Ends) {
+    this.#connection = connection;
     this.id = ends.id;
     this.lifeline = ends.lifeline;
     this.request = request;
@@ -144,6 +148,10 @@ class ReceivedExchange implements Exchange {
 
   get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
     return this.request.body;
+  }
+
+  get sent(): Promise<void> | undefined {
+    return this.#connection.sending?.completed;
   }
 }
 

@@ -38,9 +38,10 @@ export class Visit implements Pending, Done {
   isHanded = false;
   followed = false;
   place = -1;
-  /** What was answered, and how much of it was sent; 0 until the end. */
+  /** What was answered; 0 until the end. */
   status = 0;
-  bytes = 0;
+  /** How much of it was sent; undefined: nobody knows. */
+  bytes: number | undefined = 0;
   endedAt = 0;
   /** The stable name of what went wrong. */
   failure: string | undefined;
@@ -64,7 +65,7 @@ export class Visit implements Pending, Done {
     this.route = route;
   }
 
-  end(status: number, bytes: number): void {
+  end(status: number, bytes: number | undefined): void {
     this.endedAt = performance.now();
     this.status = status;
     this.bytes = bytes;

@@ -4,7 +4,7 @@
  * workers (`isolate: worker`). Applications in Python run in processes of their own.
  */
 import * as v from "valibot";
-import type { Exchange, Mount, Reply, SizedBody } from "../exchange.ts";
+import type { Exchange, Mount, Outcome, SizedBody } from "../exchange.ts";
 import { described, environment, fields, flag, list, optional, text } from "../fields.ts";
 import {
   type Context,
@@ -44,7 +44,7 @@ import {
 import { WorkerPool } from "../io/wsgi_worker_pool.ts";
 import { workerSources } from "../io/wsgi_worker_thread.ts";
 import { collectEnviron, mountFacts, planEnviron } from "../protocol/cgi_environ.ts";
-import type { Answer } from "../protocol/wsgi_draw.ts";
+import type { Fetched } from "../protocol/wsgi_fetch_call.ts";
 
 const moduleName = v.pipe(
   text,
@@ -110,10 +110,10 @@ export const wsgi = defineKind({
 /** Loads a module in TypeScript, here or in workers. */
 async function openModule(options: Options, context: Context): Promise<Callee> {
   const { app, middleware = [], env = {}, isolate, validate = context.dev } = options;
-  const { place: { folder }, routes, log, route } = context;
+  const { place: { folder }, routes, log, route, passesOn } = context;
   const load = { middleware, folder, validate };
   if (isolate === undefined) {
-    const surroundings = { env, routes, multiprocess: false, log };
+    const surroundings = { env, routes, multiprocess: false, passesOn, log };
     return inlineCallee(await loadApplication(app, load), surroundings);
   }
   const limits = workerLimits(options);
@@ -173,7 +173,7 @@ class WsgiService implements Service {
     this.#context = context;
   }
 
-  readonly serve = (exchange: Exchange, mount: Mount): Reply | Promise<Reply> =>
+  readonly serve = (exchange: Exchange, mount: Mount): Outcome | Promise<Outcome> =>
     exchange.body === null
       ? this.#call(exchange, mount, null)
       : this.#context.sizeBody(exchange).then((body) => this.#call(exchange, mount, body));
@@ -182,14 +182,15 @@ class WsgiService implements Service {
     await this.#callee[Symbol.asyncDispose]();
   }
 
-  #call(exchange: Exchange, mount: Mount, body: SizedBody | null): Reply | Promise<Reply> {
+  #call(exchange: Exchange, mount: Mount, body: SizedBody | null): Outcome | Promise<Outcome> {
     const answer = this.#callee.call(exchange, mount, body);
     return answer instanceof Promise
       ? answer.then((later) => this.#reply(later, exchange))
       : this.#reply(answer, exchange);
   }
 
-  #reply({ head, body }: Answer, exchange: Exchange): Reply {
-    return replyOf(head, body, exchange, this.#context.log);
+  #reply(answer: Fetched, exchange: Exchange): Outcome {
+    if ("response" in answer) return answer;
+    return replyOf(answer.head, answer.body, exchange, this.#context.log);
   }
 }

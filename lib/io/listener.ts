@@ -3,6 +3,7 @@
  * opens it again. A new certificate takes a new listener too, since the runtime cannot exchange it: the
  * old one stops accepting and ends its requests while the new one serves.
  */
+import { isReported } from "../delivery.ts";
 import type { Endpoint } from "../exchange.ts";
 import { type Address, formatAddress } from "../fields.ts";
 import { closeQuietly } from "./dial.ts";
@@ -19,6 +20,8 @@ export interface Arrival {
   readonly peer: Endpoint;
   readonly local: Endpoint;
   readonly scheme: "http" | "https";
+  /** Tells when the answer has been sent, or that it was not; asking costs something. */
+  readonly sending: { readonly completed: Promise<void> };
 }
 
 export type Receiver = (request: Request, arrival: Arrival) => Response | Promise<Response>;
@@ -129,12 +132,20 @@ export class Listener {
   #serve(): Deno.HttpServer {
     const common = {
       onListen: () => {},
-      // Called for bodies that failed, which the gateway has reported by then.
-      onError: () => new Response(null, { status: 500 }),
+      onError: (error: unknown) => {
+        // Called for bodies that failed. Of those that it drew itself the gateway has reported by then.
+        if (!isReported(error)) this.#notice(`The body of an answer failed: ${messageOf(error)}`);
+        return new Response(null, { status: 500 });
+      },
     };
     const scheme = this.#tls === undefined ? "http" : "https";
     const handler = (request: Request, info: Deno.ServeHandlerInfo) =>
-      this.#receive(request, { peer: peerOf(info.remoteAddr), local: this.#local, scheme });
+      this.#receive(request, {
+        peer: peerOf(info.remoteAddr),
+        local: this.#local,
+        scheme,
+        sending: info,
+      });
     const address = this.#address;
     if (address.transport === "unix") {
       const server = Deno.serve({ ...common, path: address.path }, handler);

@@ -9,7 +9,7 @@ import type { ErrorStream, RouteView } from "../protocol/wsgi.ts";
 import { Call, type Held } from "../protocol/wsgi_call.ts";
 import type { Answer } from "../protocol/wsgi_draw.ts";
 import { buildEnviron, type EnvironFrame } from "../protocol/wsgi_environ.ts";
-import { FetchCall } from "../protocol/wsgi_fetch_call.ts";
+import { FetchCall, type Fetched } from "../protocol/wsgi_fetch_call.ts";
 import { BodyInput } from "../protocol/wsgi_input.ts";
 import { ProgramLog } from "./program_log.ts";
 import type { Loaded } from "./wsgi_module.ts";
@@ -17,7 +17,7 @@ import type { Loaded } from "./wsgi_module.ts";
 /** Whatever answers a route's requests. Disposed after the last one has ended. */
 export interface Callee extends AsyncDisposable, Partial<Stateful> {
   /** Rejects with, or throws, what went wrong before there was a head. */
-  call(exchange: Exchange, mount: Mount, body: SizedBody | null): Answer | Promise<Answer>;
+  call(exchange: Exchange, mount: Mount, body: SizedBody | null): Fetched | Promise<Fetched>;
 }
 
 /** What an application is called with. */
@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string>>;
   readonly routes: readonly RouteView[];
   readonly multiprocess: boolean;
+  /** Whether nothing needs a look at the answers' bodies. */
+  readonly passesOn: boolean;
   readonly log: ServiceLog;
 }
 
@@ -33,7 +35,7 @@ export interface Surroundings {
 export function inlineCallee(loaded: Loaded, surroundings: Surroundings): Callee {
   return loaded.type === "application"
     ? new InlineApplication(loaded.application, surroundings)
-    : new InlineFetch(loaded.handler);
+    : new InlineFetch(loaded.handler, surroundings.passesOn);
 }
 
 type ApplicationOf = Extract<Loaded, { type: "application" }>["application"];
@@ -70,13 +72,15 @@ class InlineApplication implements Callee {
 /** A fetch handler with nothing around it, which gets a Request and no environ. */
 class InlineFetch implements Callee {
   readonly #handler: HandlerOf;
+  readonly #passesOn: boolean;
 
-  constructor(handler: HandlerOf) {
+  constructor(handler: HandlerOf, passesOn: boolean) {
     this.#handler = handler;
+    this.#passesOn = passesOn;
   }
 
-  call(exchange: Exchange, mount: Mount, body: SizedBody | null): Promise<Answer> {
-    return new FetchCall(exchange, mount, body).run(this.#handler);
+  call(exchange: Exchange, mount: Mount, body: SizedBody | null): Fetched | Promise<Fetched> {
+    return new FetchCall(exchange, mount, body, this.#passesOn).run(this.#handler);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -52,7 +52,8 @@ async function run({ app, load, env, routes, multiprocess }: WorkerSetup): Promi
   try {
     const loaded = await loadApplication(app, load);
     const frozen = Object.freeze(routes.map((route) => Object.freeze(route)));
-    const surroundings = { env, routes: frozen, multiprocess, log: postedLog(post) };
+    const log = postedLog(post);
+    const surroundings = { env, routes: frozen, multiprocess, passesOn: false, log };
     const calls = new WorkerCalls(inlineCallee(loaded, surroundings), post);
     take = (message) => calls.take(message);
     early.forEach(take);

@@ -9,7 +9,7 @@ import type { ByteSource, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
 import { Lifeline } from "../lifeline.ts";
 import { Credit } from "../protocol/wsgi_credit.ts";
-import type { Answer } from "../protocol/wsgi_draw.ts";
+import type { Fetched } from "../protocol/wsgi_fetch_call.ts";
 import {
   type BodyNotice,
   decodeExchange,
@@ -117,7 +117,10 @@ class ServedCall {
     return this.#input = new PulledBody(notice.length ?? undefined, pull);
   }
 
-  #answer({ head, body }: Answer): void {
+  #answer(answer: Fetched): void {
+    // Nothing but parts of it can go to another thread.
+    if ("response" in answer) return this.#fail(new TypeError("Cannot hand a Response over"));
+    const { head, body } = answer;
     if (this.#over) return body instanceof Uint8Array ? undefined : body.cancel(this.#reason);
     const words = encodeHead(head);
     if (body instanceof Uint8Array) {

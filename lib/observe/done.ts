@@ -7,8 +7,8 @@ export interface Done {
   readonly method: string;
   readonly target: string;
   readonly status: number;
-  /** Bytes of the answer's body. */
-  readonly bytes: number;
+  /** Bytes of the answer's body; undefined: nobody counted them. */
+  readonly bytes: number | undefined;
   readonly durationMs: number;
   readonly firstByteMs: number;
   /** The cause's stable name; undefined: it went well. */

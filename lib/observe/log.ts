@@ -29,8 +29,8 @@ export interface AccessEntry {
   readonly route: string;
   /** What the client got; 499 when it left before there was anything to get. */
   readonly status: number;
-  /** Bytes of the body that were sent. */
-  readonly bytes: number;
+  /** Bytes of the body that were sent; undefined: nobody counted them. */
+  readonly bytes: number | undefined;
   readonly durationMs: number;
   /** From the request's arrival to its answer's head. */
   readonly firstByteMs: number;
@@ -176,7 +176,7 @@ function combined(entry: AccessEntry): string {
   const { request, status, bytes } = entry;
   const { headers } = request;
   return `${request.client.address} - - [${clfTime()}] ` +
-    `"${escaped(request.method)} ${escaped(request.target)} HTTP/1.1" ${status} ${bytes} ` +
+    `"${escaped(request.method)} ${escaped(request.target)} HTTP/1.1" ${status} ${bytes ?? "-"} ` +
     `"${escaped(headers.get("referer") ?? "-")}" "${escaped(headers.get("user-agent") ?? "-")}" ` +
     `${request.id} "${entry.route}" ${entry.durationMs.toFixed(1)}${pairs(costOf(entry))}`;
 }

@@ -56,7 +56,7 @@ export class RouteMeter {
     }
     durations.observe(done.durationMs / 1000, bucket);
     this.firstByte.observe(done.firstByteMs / 1000);
-    this.sent.observe(done.bytes);
+    if (done.bytes !== undefined) this.sent.observe(done.bytes);
     if (failure !== undefined) increase(this.failures, failure);
     if (ledger !== undefined) this.#countCost(ledger);
   }

@@ -58,6 +58,18 @@ export function checkedHead(status: unknown, fields: unknown): HeadReply {
   return file === undefined ? reply : { ...reply, file };
 }
 
+/**
+ * Whether a response may go out as it is: no field is the server's to send or to act on, none claims a
+ * length, and no value holds what would end the runtime (a control character).
+ */
+export function isSendable({ status, headers }: Response): boolean {
+  let sendable = status >= 200;
+  headers.forEach((value, name) => {
+    if (roleOf(name) !== "plain" || !isPlainText(value)) sendable = false;
+  });
+  return sendable;
+}
+
 /** A head with the length of its body, where the application did not tell it. */
 export function withLength(head: HeadReply, length: number): HeadReply {
   if (head.contentLength !== undefined || forbidsBody(head.status)) return head;

@@ -14,11 +14,6 @@ import { takeFrom } from "./wsgi_input.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** An exchange that knows the request that it was read from. */
-export interface Received extends Exchange {
-  readonly request?: Request;
-}
-
 /** What a Request is made of. */
 interface Parts {
   readonly method: string;
@@ -66,7 +61,7 @@ export function requestFromExchange(
 }
 
 /** The request as it came, if it says by itself all that is true and nothing else. */
-export function originalRequest(exchange: Received): Request | undefined {
+export function originalRequest(exchange: Exchange): Request | undefined {
   const { request, scheme, authority, target, path, withholds } = exchange;
   if (request === undefined || !isPlain(target, path)) return undefined;
   if (request.url !== `${scheme}://${authority}${target}`) return undefined;

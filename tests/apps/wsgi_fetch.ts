@@ -64,3 +64,19 @@ class Site implements FetchHandler {
   }
 }
 export const site = new Site();
+
+/** Breaks off in the middle. */
+export const breaking: FetchHandler = {
+  fetch() {
+    const pieces = [new TextEncoder().encode("half")];
+    return new Response(
+      new ReadableStream({
+        pull(controller) {
+          const piece = pieces.pop();
+          if (piece === undefined) controller.error(new RangeError("half is all"));
+          else controller.enqueue(piece);
+        },
+      }),
+    );
+  },
+};

@@ -56,6 +56,7 @@ function contextOf(log: MemoryLog): Context {
     },
     routes: ROUTES,
     dev: false,
+    passesOn: false,
     log,
     sizeBody: (exchange) =>
       sizeBody(exchange, { mode: "stream", max: 1000, spool: new Spool("/tmp", 0) }),
@@ -504,6 +505,26 @@ Deno.test("wsgi ends a fetch handler's work with the client, before and after th
     await asked.catch(() => {});
     await eventually(() => fetchEvents.length === 2);
     assert.deepEqual(fetchEvents, ["cancel", "abort"]);
+  });
+});
+
+Deno.test("wsgi passes on a fetch handler's Response, and tells of one that broke off", async () => {
+  const table = "routes:\n  - {path: /site, wsgi: './apps/wsgi_fetch.ts:site'}\n" +
+    "  - {path: /breaking, wsgi: './apps/wsgi_fetch.ts:breaking'}\n" +
+    "  - {path: /timed, timeout: 1m, wsgi: './apps/wsgi_fetch.ts:site'}\n";
+  await withGateway(table, async ({ base, access, log }) => {
+    for (const path of ["/site", "/timed"]) {
+      const response = await fetch(base + path);
+      assert.equal(response.headers.get("content-type"), "text/plain;charset=UTF-8");
+      assert.equal(await response.text(), "this is there");
+    }
+    await assert.rejects(fetch(`${base}/breaking`).then((response) => response.text()));
+    await eventually(async () => (await access()).split("\n").length === 4);
+    // Whose bodies nobody looks at, their bytes nobody counts.
+    assert.match(await access(), /"GET \/site HTTP\/1.1" 200 - /);
+    assert.match(await access(), /"GET \/timed HTTP\/1.1" 200 13 /);
+    assert.match(await access(), /"GET \/breaking HTTP\/1.1" 200 - /);
+    assert.match(await log(), /The body of an answer failed: half is all/);
   });
 });
 

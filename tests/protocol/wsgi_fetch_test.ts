@@ -414,18 +414,51 @@ Deno.test("a request is the same after a trip through WSGI and back", async () =
   );
 });
 
-/** Calls a handler as the server does where nothing stands around it. */
-function callFetch(
-  fetch: Fetch,
-  exchange: Partial<Exchange> & { readonly request?: Request } = {},
-  body = null,
-) {
+/** Calls a handler as the server does where something looks at its answers. */
+async function callFetch(fetch: Fetch, exchange: Partial<Exchange> = {}): Promise<Answer> {
   const mount = { scriptName: "", pathInfo: "/", params: {} };
-  return new FetchCall(exchangeOf(exchange), mount, body).run({ fetch });
+  const answer = await new FetchCall(exchangeOf(exchange), mount, null, false).run({ fetch });
+  assert("head" in answer);
+  return answer;
 }
 
+/** Calls a handler as the server does where nothing stands around it. */
+function passOn(fetch: Fetch, exchange: Partial<Exchange> = {}) {
+  const sent = Promise.resolve();
+  const mount = { scriptName: "", pathInfo: "/", params: {} };
+  return new FetchCall(exchangeOf({ sent, ...exchange }), mount, null, true).run({ fetch });
+}
+
+Deno.test("a Response that nothing needs a look at goes out as it is, at once", async () => {
+  const response = new Response("text", { status: 201, headers: { "x-a": "b" } });
+  const answer = passOn(() => response);
+  assert("response" in answer);
+  assert.equal(answer.response, response);
+  assert.equal(await response.text(), "text", "its body was left alone");
+  const later = await passOn(() => Promise.resolve(new Response("late")));
+  assert("response" in later);
+});
+
+Deno.test("a Response with a field that is the server's, or a promise, is looked at", async () => {
+  const fields = [
+    ["x-sendfile", "/etc/passwd"],
+    ["x-accel-redirect", "/a"],
+    ["connection", "close"],
+    ["content-length", "4"],
+    ["x-a", "tab\tted"],
+  ];
+  for (const [name = "", value = ""] of fields) {
+    const answer = await Promise.try(() =>
+      passOn(() => new Response("text", { headers: { [name]: value } }))
+    ).catch((error: Error) => error);
+    assert(!("response" in answer), name);
+  }
+  assert("head" in await passOn(() => new Response("text"), { method: "HEAD" }), "HEAD");
+  assert("head" in await passOn(() => new Response("text"), { sent: undefined }), "nobody tells");
+});
+
 async function givenTo(
-  exchange: Partial<Exchange> & { readonly request?: Request },
+  exchange: Partial<Exchange>,
 ): Promise<Request> {
   const seen: Request[] = [];
   await callFetch((request) => (seen.push(request), new Response("x")), exchange);
