@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { GatewayError } from "../errors.ts";
-import type { Exchange, Mount, Outcome } from "../exchange.ts";
+import type { Exchange, Mount, Outcome, SizedBody } from "../exchange.ts";
 import {
   cannotRead,
   described,
@@ -258,20 +258,35 @@ class PhpService implements Service {
     }
   };
 
-  async #run(file: TreeFile, exchange: Exchange, mount: Mount): Promise<Outcome> {
-    const { options, log } = this.#context;
-    const { plan, constants } = this.#prepare(file.realRoot);
-    const facts = scriptFacts(file, options, mount);
+  #run(file: TreeFile, exchange: Exchange, mount: Mount): Promise<Outcome> {
+    const facts = scriptFacts(file, this.#context.options, mount);
+    // Most requests have no body, and need not wait for one.
+    if (exchange.body === null) return this.#converse(file, exchange, facts, null);
+    return this.#runWith(file, exchange, facts);
+  }
+
+  async #runWith(file: TreeFile, exchange: Exchange, facts: EnvironFacts): Promise<Outcome> {
     const body = await this.#context.sizeBody(exchange);
     const sized = body === null ? facts : { ...facts, contentLength: body.length };
-    return await converse(this.#upstream.value, {
+    return await this.#converse(file, exchange, sized, body);
+  }
+
+  #converse(
+    file: TreeFile,
+    exchange: Exchange,
+    facts: EnvironFacts,
+    body: SizedBody | null,
+  ): Promise<Outcome> {
+    const { options, log } = this.#context;
+    const { plan, constants } = this.#prepare(file.realRoot);
+    return converse(this.#upstream.value, {
       exchange,
       role: "responder",
       body,
       maxReplyHead: options.maxReplyHead,
       log,
       writeParams: (encoder) => {
-        walkEnviron(plan, exchange, sized, encoder);
+        walkEnviron(plan, exchange, facts, encoder);
         encoder.append(constants);
       },
     });

@@ -30,8 +30,15 @@ export type PhpTurn =
   /** A folder with an index, without the slash that folders end with. */
   | { readonly type: "to-folder" };
 
+type Script = Extract<PhpTurn, { type: "script" }>;
+
+/** A script that was there a moment ago is there: looking again would cost as much as all else. */
+const KNOWN_MS = 1000;
+const MAX_KNOWN = 4096;
+
 export class PhpSite {
   readonly tree: FileTree;
+  readonly #known = new Map<ByteString, { readonly script: Script; readonly until: number }>();
   readonly #front: ByteString;
   readonly #indexes: readonly ByteString[];
   readonly #split: readonly string[];
@@ -50,8 +57,13 @@ export class PhpSite {
    * @throws {GatewayError} 404 `no-script`: there is nothing, not even a front controller.
    */
   find(path: ByteString): PhpTurn {
+    const known = this.#recall(path);
+    if (known !== undefined) return known;
     const found = this.tree.find(path);
-    if (found.type === "file") return this.#use(found) ?? this.#toFront(path);
+    if (found.type === "file") {
+      const turn = this.#use(found);
+      return turn === undefined ? this.#toFront(path) : this.#remember(path, turn);
+    }
     if (found.type === "nothing") return this.#toFront(path);
     const index = this.#findIndex(path.endsWith("/") ? path : `${path}/`);
     if (index === undefined) return this.#toFront(path);
@@ -67,10 +79,27 @@ export class PhpSite {
     return undefined;
   }
 
+  #recall(path: ByteString): Script | undefined {
+    const known = this.#known.get(path);
+    return known !== undefined && performance.now() < known.until ? known.script : undefined;
+  }
+
+  #remember(path: ByteString, turn: PhpTurn): PhpTurn {
+    if (turn.type !== "script") return turn;
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(path, { script: turn, until: performance.now() + KNOWN_MS });
+    return turn;
+  }
+
   #toFront(path: ByteString): PhpTurn {
+    const known = this.#recall(this.#front);
+    if (known !== undefined) return { ...known, isFront: true };
     const found = this.tree.find(this.#front);
     const turn = found.type === "file" ? this.#use(found) : undefined;
-    if (turn?.type === "script") return { ...turn, isFront: true };
+    if (turn?.type === "script") {
+      this.#remember(this.#front, turn);
+      return { ...turn, isFront: true };
+    }
     if (turn !== undefined) return turn;
     throw new GatewayError(
       404,

@@ -219,12 +219,17 @@ const UTF8 = new TextEncoder();
 
 /** Text as the bytes of its UTF-8 form. */
 export function byteString(text: string): ByteString {
+  if (isAscii(text)) return text;
   return latin1FromBytes(UTF8.encode(text));
 }
 
 /** Bytes as the text that they are in UTF-8; what is not UTF-8 becomes U+FFFD. */
 export function textOf(bytes: ByteString): string {
-  // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(bytes)) return bytes;
+  if (isAscii(bytes)) return bytes;
   return new TextDecoder().decode(Uint8Array.from(bytes, (char) => char.charCodeAt(0)));
+}
+
+function isAscii(text: string): boolean {
+  // deno-lint-ignore no-control-regex
+  return /^[\x00-\x7f]*$/.test(text);
 }

@@ -58,12 +58,12 @@ export class HeadReader {
     while (start < chunk.length) {
       const end = this.#carry === "" ? linesEnd(chunk, start) : chunk.indexOf(LF, start) + 1;
       if (end <= start) break;
-      const lines = this.#carry + latin1FromBytes(chunk.subarray(start, end));
+      const lines = this.#carry + latin1FromBytes(chunk, start, end);
       this.#carry = "";
       start = end;
       if (this.#takeLines(lines)) return { fields: this.#fields, rest: chunk.subarray(start) };
     }
-    if (start < chunk.length) this.#carry += latin1FromBytes(chunk.subarray(start));
+    if (start < chunk.length) this.#carry += latin1FromBytes(chunk, start);
     if (this.#size + this.#carry.length > this.#limit) throw this.#tooLarge(this.#carry);
     return undefined;
   }

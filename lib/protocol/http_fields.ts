@@ -6,6 +6,7 @@
  * {@link ByteString}s. A control character in a response field's value ends the whole runtime process,
  * so nothing reaches a Response that {@link isFieldValue} has not seen.
  */
+import { Buffer } from "node:buffer";
 import { ProtocolError } from "../errors.ts";
 import type { ByteString, HeaderPair } from "../exchange.ts";
 
@@ -110,19 +111,14 @@ export function bytesFromLatin1(text: ByteString): Uint8Array<ArrayBuffer> {
 }
 
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
-/** Below this many bytes, adding up characters beats a call into the runtime. */
-const SHORT = 12;
 
-/** Bytes as a ByteString; the inverse of {@link bytesFromLatin1}. */
-export function latin1FromBytes(bytes: Uint8Array): ByteString {
-  if (bytes.length > SHORT) {
-    // One native call decodes ASCII. UTF-8 beyond it has fewer characters than bytes, or U+FFFD.
-    const text = UTF8.decode(bytes);
-    if (text.length === bytes.length && !text.includes("\ufffd")) return text;
-  }
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
+/** Bytes as a ByteString; the inverse of {@link bytesFromLatin1}. One native call, whatever they are. */
+export function latin1FromBytes(
+  bytes: Uint8Array,
+  start = 0,
+  end = bytes.length,
+): ByteString {
+  return Buffer.prototype.latin1Slice.call(bytes, start, end);
 }
 
 /**
