@@ -3,26 +3,24 @@
  *
  * Strategy: BEGIN_REQUEST, PARAMS and a short STDIN leave in one write; a longer body is fed while the
  * reply is read, so an application that answers early cannot deadlock. A reply that is complete when its
- * head is (most are: one read brings it all) becomes plain bytes, never a stream.
+ * head is (most are: one read brings it all), or soon after, becomes plain bytes, never a stream.
  *
  * Source: FastCGI Specification 1.0; section numbers are its own.
  */
 import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
-import type { ByteSource, Outcome, SizedBody } from "../exchange.ts";
+import type { Outcome, SizedBody } from "../exchange.ts";
 import { HeadReader, type HeadReply, interpretHead } from "../protocol/cgi_response.ts";
+import { FcgiBody } from "./fastcgi_body.ts";
 import type { FcgiLink } from "./fastcgi_connection.ts";
 import { FcgiReply, OVERLOADED } from "./fastcgi_reply.ts";
 import { type FcgiRequest, isKept, isRepeatable } from "./fastcgi_request.ts";
 import type { FcgiSource } from "./fastcgi_source.ts";
 import { explainedFault, replyOf } from "./reply.ts";
-import { giveBack } from "./taken.ts";
 
 /** How often one request is sent at most. */
 const MAX_TRIES = 3;
 /** Bodies up to this many bytes travel in the first write. */
 const SHORT_BODY = 65_536;
-/** How long END_REQUEST may follow the end of STDOUT. */
-const END_GRACE_MS = 1000;
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -30,26 +28,35 @@ const NOTHING = new Uint8Array(0);
  * @throws {GatewayError} as the pool; 503 `fcgi-overloaded`.
  * @throws {ProtocolError} when the reply breaks FastCGI's or RFC 3875's rules before its head is whole.
  */
-export async function converse<Link extends FcgiLink>(
+export function converse<Link extends FcgiLink>(
   source: FcgiSource<Link>,
   request: FcgiRequest,
 ): Promise<Outcome> {
-  const { exchange: { lifeline }, body } = request;
+  const { exchange: { lifeline } } = request;
+  return begin(source, request, 1, () => source.acquire(lifeline, !isRepeatable(request)));
+}
+
+/** Every layer of promises shows in what a short request costs: here is none for a link at hand. */
+function begin<Link extends FcgiLink>(
+  source: FcgiSource<Link>,
+  request: FcgiRequest,
+  tries: number,
+  acquire: () => Link | Promise<Link>,
+): Promise<Outcome> {
+  const failed = (error: unknown) => {
+    request.body?.close();
+    return Promise.reject(error);
+  };
+  const open = (link: Link) => new Conversation(source, link, request, tries).open();
   try {
-    const acquired = source.acquire(lifeline, !isRepeatable(request));
-    let link = acquired instanceof Promise ? await acquired : acquired;
-    for (let tries = 1;; tries++) {
-      const outcome = await new Conversation(source, link, request, tries).open();
-      if (outcome !== undefined) return outcome;
-      link = await source.fresh(lifeline, link);
-    }
+    const acquired = acquire();
+    return acquired instanceof Promise ? acquired.then(open, failed) : open(acquired);
   } catch (error) {
-    body?.close();
-    throw error;
+    return failed(error);
   }
 }
 
-class Conversation<Link extends FcgiLink> implements ByteSource {
+class Conversation<Link extends FcgiLink> {
   readonly #source: FcgiSource<Link>;
   readonly #link: Link;
   readonly #request: FcgiRequest;
@@ -60,14 +67,9 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
   /** The first write; tells whether the application may have got something of the request. */
   #writing: Promise<boolean> | undefined;
   #sent = true;
+  #hasAnswered = false;
   #fed = true;
   #released = false;
-  /** A piece of body that came with the head. */
-  #early: Uint8Array<ArrayBuffer> = NOTHING;
-  /** The piece that was given out last. */
-  #taken: Uint8Array<ArrayBuffer> | undefined;
-  /** Bytes of body that the head promised and that are still due; undefined: no promise. */
-  #due: number | undefined;
 
   constructor(source: FcgiSource<Link>, link: Link, request: FcgiRequest, tries: number) {
     this.#source = source;
@@ -77,20 +79,36 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
     this.#reply = new FcgiReply(link, request);
   }
 
-  /** Undefined: the connection broke, and the request may safely go out again on another. */
-  async open(): Promise<Outcome | undefined> {
-    const { lifeline } = this.#request.exchange;
+  async open(): Promise<Outcome> {
+    const { exchange: { lifeline }, maxReplyHead } = this.#request;
+    const reader = new HeadReader(maxReplyHead);
     try {
       lifeline.throwIfCut();
       lifeline.onCut(this.#onCut);
       this.#send();
       lifeline.handOver();
-      return await this.#takeHead();
+      for (;;) {
+        const stdout = this.#reply.take(await this.#link.receive());
+        if (stdout === undefined && await this.#foundNobody()) break;
+        if (stdout?.length === 0 && this.#unshares()) break;
+        const outcome = this.#takeHead(reader, stdout);
+        if (outcome !== undefined) return await outcome;
+      }
     } catch (error) {
-      if (lifeline.reason === undefined && this.#isRefused(error)) return this.#giveUp();
-      this.#release(false);
-      throw lifeline.reason ?? error;
+      if (lifeline.reason !== undefined || !this.#isRefused(error)) {
+        this.#release(false);
+        throw lifeline.reason ?? explainedFault(error, reader.fields, this.#reply.excerpt);
+      }
     }
+    return await this.#again();
+  }
+
+  /** The request may safely go out again, on another connection. */
+  #again(): Promise<Outcome> {
+    this.#release(false, true);
+    const { lifeline } = this.#request.exchange;
+    const fresh = () => this.#source.fresh(lifeline, this.#link);
+    return begin(this.#source, this.#request, this.#tries + 1, fresh);
   }
 
   /** Writes all but a long body, and reads the reply meanwhile: a write that fails shows there. */
@@ -152,26 +170,18 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
     }
   }
 
-  async #takeHead(): Promise<Outcome | undefined> {
-    const reader = new HeadReader(this.#request.maxReplyHead);
-    let isFresh = this.#link.served === 0;
-    try {
-      for (;;) {
-        const stdout = await this.#reply.receive();
-        if (stdout === undefined) {
-          if (await this.#foundNobody()) return this.#giveUp();
-          throw this.#noHead(reader);
-        }
-        if (isFresh) this.#source.heard(this.#link);
-        isFresh = false;
-        const head = stdout.length === 0 ? undefined : reader.push(stdout);
-        if (head !== undefined) return this.#outcome(interpretHead(head.fields), head.rest);
-        if (this.#reply.unshared && this.#tries < MAX_TRIES) return this.#unshare();
-        if (this.#reply.ended || this.#reply.stdoutEnded) throw this.#noHead(reader);
-      }
-    } catch (error) {
-      throw explainedFault(error, reader.fields, this.#reply.excerpt);
-    }
+  /** Takes a piece of STDOUT for the head; undefined: more is to come. */
+  #takeHead(
+    reader: HeadReader,
+    stdout: Uint8Array<ArrayBuffer> | undefined,
+  ): Outcome | Promise<Outcome> | undefined {
+    if (stdout === undefined) throw this.#noHead(reader);
+    if (!this.#hasAnswered && this.#link.served === 0) this.#source.heard(this.#link);
+    this.#hasAnswered = true;
+    const head = stdout.length === 0 ? undefined : reader.push(stdout);
+    if (head !== undefined) return this.#outcome(interpretHead(head.fields), head.rest);
+    if (this.#reply.ended || this.#reply.stdoutEnded) throw this.#noHead(reader);
+    return undefined;
   }
 
   /** No reply came: whether the request may be sent again. */
@@ -184,78 +194,27 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
   #outcome(
     head: HeadReply | Extract<Outcome, { type: "local-redirect" }>,
     rest: Uint8Array<ArrayBuffer>,
-  ) {
+  ): Outcome | Promise<Outcome> {
     if (head.type === "local-redirect") {
       this.#release(this.#reply.ended);
       return head;
     }
     const { exchange, log } = this.#request;
-    if (this.#reply.ended) {
-      const bytes = rest.slice();
-      this.#release(true);
-      return replyOf(head, bytes, exchange, log);
-    }
-    // The connection's buffer is about to be used again.
-    this.#early = rest.slice();
-    this.#due = head.contentLength;
-    return replyOf(head, this, exchange, log);
+    if (!this.#reply.ended) return this.#draw(head, rest);
+    const bytes = rest.slice();
+    this.#release(true);
+    return replyOf(head, bytes, exchange, log);
   }
 
-  async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const early = this.#early;
-    this.#early = NOTHING;
-    if (early.length > 0) return this.#count(early);
-    while (!this.#reply.ended && !this.#reply.stdoutEnded) {
-      let piece: Uint8Array<ArrayBuffer> | undefined;
-      giveBack(this.#taken);
-      this.#taken = undefined;
-      try {
-        piece = await this.#reply.receive();
-      } catch (error) {
-        this.#release(false);
-        throw error;
-      }
-      if (piece === undefined) {
-        this.#release(false);
-        if (this.#due === 0) return undefined;
-        throw new ProtocolError(
-          "reply-cut",
-          `${this.#reply.where} closed before the reply was whole`,
-        );
-      }
-      if (piece.length > 0) {
-        this.#link.keepBuffer();
-        this.#taken = piece;
-        return this.#count(piece);
-      }
-    }
-    if (this.#reply.ended) this.#release(true);
-    else this.#awaitEnd();
-    return undefined;
-  }
-
-  cancel(reason: Error): void {
-    this.#abort(reason);
-    this.#release(false);
-  }
-
-  #count(piece: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-    if (this.#due !== undefined) this.#due = Math.max(0, this.#due - piece.length);
-    return piece;
-  }
-
-  /** STDOUT has ended but the request has not: lets the application finish, for a while. */
-  async #awaitEnd(): Promise<void> {
-    const timer = setTimeout(() => this.#link.close(), END_GRACE_MS);
-    let complete = false;
-    try {
-      while (!this.#reply.ended && await this.#reply.receive() !== undefined);
-      complete = this.#reply.ended;
-    } catch {
-      // What came was no end of this request: the connection goes, the reply was whole.
-    }
-    clearTimeout(timer);
-    this.#release(complete);
+  /** The reply, as plain bytes if the rest of it is on its way. */
+  async #draw(head: HeadReply, rest: Uint8Array<ArrayBuffer>): Promise<Outcome> {
+    const { exchange, log } = this.#request;
+    const body = new FcgiBody(this.#link, this.#reply, {
+      due: head.contentLength,
+      abort: (reason) => this.#abort(reason),
+      release: (complete) => this.#release(complete),
+    });
+    return replyOf(head, await body.gather(rest) ?? body, exchange, log);
   }
 
   /** A fresh connection without an answer; one request that no application survives counts but once. */
@@ -280,15 +239,11 @@ class Conversation<Link extends FcgiLink> implements ByteSource {
     return this.#source.hasOther?.(this.#link) ?? false;
   }
 
-  #giveUp(): undefined {
-    this.#release(false, true);
-    return undefined;
-  }
-
   /** §5.5: the request was not looked at. It has its own connection the next time. */
-  #unshare(): undefined {
+  #unshares(): boolean {
+    if (!this.#reply.unshared || this.#tries === MAX_TRIES) return false;
     this.#source.unshare?.();
-    if (isKept(this.#request)) return this.#giveUp();
+    if (isKept(this.#request)) return true;
     throw new ProtocolError("fcgi-cant-mpx", `${this.#reply.where} refuses a second request`);
   }
 

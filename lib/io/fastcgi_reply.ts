@@ -9,7 +9,7 @@ import type { Exchange } from "../exchange.ts";
 import { formatAddress } from "../fields.ts";
 import type { ServiceLog } from "../handler.ts";
 import type { FcgiRecord, FcgiRole } from "../protocol/fastcgi.ts";
-import type { FcgiLink } from "./fastcgi_connection.ts";
+import type { Arrival, FcgiLink } from "./fastcgi_connection.ts";
 import { ProgramLog } from "./program_log.ts";
 
 /** The failure of an application that takes no more requests. */
@@ -61,7 +61,11 @@ export class FcgiReply {
    * undefined at the connection's end.
    */
   async receive(): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const arrival = await this.#link.receive();
+    return this.take(await this.#link.receive());
+  }
+
+  /** {@link receive}, of bytes that were taken off already. */
+  take(arrival: Arrival): Uint8Array<ArrayBuffer> | undefined {
     this.#request.exchange.lifeline.throwIfCut();
     if (arrival === undefined) return undefined;
     this.heard = true;
@@ -70,7 +74,7 @@ export class FcgiReply {
     let start = 0;
     let end = 0;
     for (let record = decoder.next(); record !== undefined; record = decoder.next()) {
-      const content = this.#take(record);
+      const content = this.#heed(record);
       if (content === undefined) continue;
       const from = content.byteOffset - arrival.byteOffset;
       if (end === 0) start = end = from;
@@ -81,7 +85,7 @@ export class FcgiReply {
   }
 
   /** Acts on a record; gives the content of STDOUT. */
-  #take(record: FcgiRecord): Uint8Array<ArrayBuffer> | undefined {
+  #heed(record: FcgiRecord): Uint8Array<ArrayBuffer> | undefined {
     if (this.ended) {
       this.spoilt = true;
       return undefined;
