@@ -2,7 +2,7 @@
  * A reply's body on its way to the client: counted, tied to the request's lifeline, and told off when
  * the client leaves. A body that fails is aborted, never ended as if whole.
  */
-import { ClientGone } from "./errors.ts";
+import { ClientGone, markReported } from "./errors.ts";
 import type { ByteSource } from "./exchange.ts";
 import type { Lifeline } from "./lifeline.ts";
 
@@ -12,13 +12,6 @@ export interface DeliveryOptions {
   readonly onAbort: "kill" | "finish";
   /** Called once: bytes handed over, and why it ended early if it did. */
   done(bytes: number, failure: Error | undefined): void;
-}
-
-const reported = new WeakSet<object>();
-
-/** Whether a body failed by this error that was told of in its request's name. */
-export function isReported(error: unknown): boolean {
-  return typeof error === "object" && error !== null && reported.has(error);
 }
 
 /** Makes the web stream that the runtime sends from. One piece is asked for when the last was taken. */
@@ -41,7 +34,7 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
   readonly #cut = (reason: Error) => {
     if (this.#over) return;
     this.#source.cancel(reason);
-    reported.add(reason);
+    markReported(reason);
     this.#controller?.error(reason);
     this.#finish(reason);
   };
@@ -70,7 +63,7 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
     } catch (error) {
       if (this.#over || this.#left) return;
       const failure = error instanceof Error ? error : new Error(String(error));
-      reported.add(failure);
+      markReported(failure);
       controller.error(failure);
       this.#finish(failure);
     }

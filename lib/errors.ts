@@ -83,3 +83,14 @@ export function toGatewayError(error: unknown): GatewayError {
   const message = error instanceof Error ? error.stack ?? error.message : String(error);
   return new GatewayError(500, "internal", message, { cause: error });
 }
+
+const reported = new WeakSet<Error>();
+
+/** An answer is ended by this error, which is told of in its request's name. */
+export function markReported(error: Error): void {
+  reported.add(error);
+}
+
+export function isReported(error: unknown): boolean {
+  return error instanceof Error && reported.has(error);
+}

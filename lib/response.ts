@@ -6,9 +6,8 @@
  * twice; the length of bytes is left to it to tell; and all fields but a single one are added afterwards,
  * since a Response that is made with several registers something with the garbage collector.
  */
-import { isAscii } from "node:buffer";
 import type { HeaderPair } from "./exchange.ts";
-import { latin1FromBytes } from "./protocol/http_fields.ts";
+import { asciiText } from "./protocol/latin1.ts";
 
 /** Longer ones are dearer as strings: their characters are moved more often than copied bytes. */
 const MAX_TEXT = 16 * 1024;
@@ -36,8 +35,7 @@ export function openResponse(
 
 /** The text that ASCII bytes are; other bytes as they are. */
 function textOf(body: Uint8Array<ArrayBuffer>): string | Uint8Array<ArrayBuffer> {
-  if (body.length > MAX_TEXT || !isAscii(body)) return body;
-  return latin1FromBytes(body);
+  return body.length > MAX_TEXT ? body : asciiText(body) ?? body;
 }
 
 /** The runtime takes strings for text/plain where nothing else is said. */

@@ -74,6 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "lib/observe/",
     "lib/protocol/",
     "lib/receive.ts",
+    "lib/response.ts",
     "lib/router/",
     "lib/sweeper.ts",
     "lib/visit.ts",
@@ -175,6 +176,8 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "lib/io/wsgi_module.ts": ["node:url"],
   "lib/io/wsgi_worker.ts": ["node:worker_threads"],
   "lib/io/wsgi_worker_thread.ts": ["node:url", "node:worker_threads"],
+  // Decodes several times as fast as the platform's.
+  "lib/protocol/latin1.ts": ["node:buffer"],
   "lib/welcome/ticks.ts": ["node:timers/promises"],
 };
 

@@ -38,7 +38,7 @@ import {
 import { OriginPool } from "../io/http_origin_pool.ts";
 import { asksForWebSocket, joinWebSockets } from "../io/http_websocket.ts";
 import { ByteWriter } from "../protocol/byte_writer.ts";
-import { latin1FromBytes } from "../protocol/http_fields.ts";
+import { latin1FromBytes } from "../protocol/latin1.ts";
 import { timesSeen, writeRequestHead } from "../protocol/http1_request.ts";
 import type { OriginReply } from "../protocol/http1_response.ts";
 import { originTarget, publicLocation, writePath } from "../protocol/proxy_target.ts";

@@ -3,7 +3,7 @@
  * opens it again. A new certificate takes a new listener too, since the runtime cannot exchange it: the
  * old one stops accepting and ends its requests while the new one serves.
  */
-import { isReported } from "../delivery.ts";
+import { isReported } from "../errors.ts";
 import type { Endpoint } from "../exchange.ts";
 import { type Address, formatAddress } from "../fields.ts";
 import { closeQuietly } from "./dial.ts";

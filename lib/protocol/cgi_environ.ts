@@ -12,7 +12,8 @@ import {
   type HeaderPair,
   type Mount,
 } from "../exchange.ts";
-import { isHopByHop, latin1FromBytes } from "./http_fields.ts";
+import { isHopByHop } from "./http_fields.ts";
+import { latin1FromBytes } from "./latin1.ts";
 
 export const SERVER_SOFTWARE = "Portico/0.1.0";
 /** The runtime does not tell which version the client spoke; every client speaks at least this. */

@@ -9,7 +9,8 @@
  */
 import { ProtocolError } from "../errors.ts";
 import type { ByteString, HeaderPair } from "../exchange.ts";
-import { isToken, latin1FromBytes, quoteBytes, tokenEnd, valueEnd } from "./http_fields.ts";
+import { isToken, quoteBytes, tokenEnd, valueEnd } from "./http_fields.ts";
+import { latin1FromBytes } from "./latin1.ts";
 
 /** A head as the program wrote it. */
 export interface ReplyHead<Buffer extends ArrayBufferLike = ArrayBufferLike> {

@@ -8,7 +8,8 @@
  */
 import { GatewayError } from "../errors.ts";
 import { type ByteString, ENCODED_SLASH } from "../exchange.ts";
-import { latin1FromBytes, quoteBytes } from "./http_fields.ts";
+import { quoteBytes } from "./http_fields.ts";
+import { latin1FromBytes } from "./latin1.ts";
 
 /** A request target, decoded once. See the members of the same name in Exchange. */
 export interface DecodedTarget {

@@ -9,7 +9,8 @@
  */
 import { ProtocolError } from "../errors.ts";
 import type { ByteString, HeaderPair } from "../exchange.ts";
-import { latin1FromBytes, quoteBytes, tokenEnd, valueEnd } from "./http_fields.ts";
+import { quoteBytes, tokenEnd, valueEnd } from "./http_fields.ts";
+import { latin1FromBytes } from "./latin1.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -6,7 +6,6 @@
  * {@link ByteString}s. A control character in a response field's value ends the whole runtime process,
  * so nothing reaches a Response that {@link isFieldValue} has not seen.
  */
-import { Buffer } from "node:buffer";
 import { ProtocolError } from "../errors.ts";
 import type { ByteString, HeaderPair } from "../exchange.ts";
 
@@ -111,15 +110,6 @@ export function bytesFromLatin1(text: ByteString): Uint8Array<ArrayBuffer> {
 }
 
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** Bytes as a ByteString; the inverse of {@link bytesFromLatin1}. One native call, whatever they are. */
-export function latin1FromBytes(
-  bytes: Uint8Array,
-  start = 0,
-  end = bytes.length,
-): ByteString {
-  return Buffer.prototype.latin1Slice.call(bytes, start, end);
-}
 
 /**
  * How bytes look in a message: at most `limit` of them, in quotes, read as UTF-8. Control and other

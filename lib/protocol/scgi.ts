@@ -10,7 +10,7 @@
 import { ProtocolError } from "../errors.ts";
 import type { ByteString } from "../exchange.ts";
 import { ByteWriter } from "./byte_writer.ts";
-import { latin1FromBytes } from "./http_fields.ts";
+import { latin1FromBytes } from "./latin1.ts";
 
 const NUL = 0;
 const COLON = 0x3a;

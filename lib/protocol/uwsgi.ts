@@ -11,7 +11,7 @@
 import { GatewayError, ProtocolError } from "../errors.ts";
 import type { ByteString } from "../exchange.ts";
 import { ByteWriter } from "./byte_writer.ts";
-import { latin1FromBytes } from "./http_fields.ts";
+import { latin1FromBytes } from "./latin1.ts";
 
 const HEADER_LENGTH = 4;
 /** Bytes that the variables of a packet may take together, names, values and their sizes. */

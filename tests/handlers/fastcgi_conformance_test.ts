@@ -7,7 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { decodePairs, FCGI_TYPES } from "../../lib/protocol/fastcgi.ts";
-import { latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import { ask, type Body, Client, type Head, requestText } from "../support/client.ts";
 import { eventually, type TestGateway, withGateway } from "../support/gateway.ts";
 import { testWith } from "../support/needs.ts";

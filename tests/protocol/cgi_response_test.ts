@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { ProtocolError } from "../../lib/errors.ts";
 import type { HeaderPair } from "../../lib/exchange.ts";
 import { HeadReader, interpretHead } from "../../lib/protocol/cgi_response.ts";
-import { bytesFromLatin1, latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { bytesFromLatin1 } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import { cuts, reusingBuffer } from "../support/cuts.ts";
 
 const LIMIT = 64;

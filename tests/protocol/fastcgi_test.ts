@@ -10,7 +10,8 @@ import {
 } from "../../lib/protocol/fastcgi.ts";
 import { FcgiDecoder } from "../../lib/protocol/fastcgi_decoder.ts";
 import { encodeRecord, FcgiEncoder } from "../../lib/protocol/fastcgi_encoder.ts";
-import { bytesFromLatin1, latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { bytesFromLatin1 } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import { cuts, reusingBuffer } from "../support/cuts.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

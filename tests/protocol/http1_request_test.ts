@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { Exchange } from "../../lib/exchange.ts";
 import { ByteWriter } from "../../lib/protocol/byte_writer.ts";
 import { decodeTarget } from "../../lib/protocol/cgi_path.ts";
-import { latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import {
   type RequestFacts,
   timesSeen,

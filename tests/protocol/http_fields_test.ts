@@ -10,11 +10,11 @@ import {
   isFieldValue,
   isHopByHop,
   isToken,
-  latin1FromBytes,
   quoteBytes,
   tokenEnd,
   valueEnd,
 } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 
 const anyByteString = fc.uint8Array({ maxLength: 64 })
   .map((bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));

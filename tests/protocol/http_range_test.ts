@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import {
   type ByteRange,
   chooseRanges,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ProtocolError } from "../../lib/errors.ts";
-import { bytesFromLatin1, latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { bytesFromLatin1 } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import { ScgiDecoder, ScgiEncoder } from "../../lib/protocol/scgi.ts";
 import { cuts, reusingBuffer } from "../support/cuts.ts";
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { GatewayError, ProtocolError } from "../../lib/errors.ts";
 import { ByteWriter } from "../../lib/protocol/byte_writer.ts";
-import { bytesFromLatin1, latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { bytesFromLatin1 } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import {
   decodeUwsgiVars,
   UWSGI_MAX_VARS,

@@ -6,7 +6,8 @@ import type { FcgiRecord } from "../../lib/protocol/fastcgi.ts";
 import { decodePairs } from "../../lib/protocol/fastcgi.ts";
 import { FcgiDecoder } from "../../lib/protocol/fastcgi_decoder.ts";
 import { FcgiEncoder } from "../../lib/protocol/fastcgi_encoder.ts";
-import { bytesFromLatin1, latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { bytesFromLatin1 } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 
 /** One request; whole when the answer begins. */
 export interface SharedCall {

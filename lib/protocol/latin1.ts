@@ -1,0 +1,58 @@
+/**
+ * Bytes as text, one code unit a byte.
+ *
+ * Strategy: Node's Buffer decodes several times as fast as all else that there is, but takes as long to
+ * load as the whole of a small server. So it is loaded when there is enough to do for it.
+ */
+import type { Buffer } from "node:buffer";
+import type { ByteString } from "../exchange.ts";
+
+/** Below this many bytes, adding up characters beats a call into the runtime. */
+const SHORT = 12;
+/** How many texts it takes until a faster way is wanted. */
+const ENOUGH = 500;
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+interface Native {
+  readonly latin1Slice: (this: Uint8Array, start: number, end: number) => string;
+  readonly isAscii: (bytes: Uint8Array) => boolean;
+}
+
+let native: Native | undefined;
+let count = 0;
+
+/** The text of bytes from `start` to `end`. */
+export function latin1FromBytes(
+  bytes: Uint8Array,
+  start = 0,
+  end = bytes.length,
+): ByteString {
+  if (native !== undefined) return native.latin1Slice.call(bytes, start, end);
+  if (++count === ENOUGH) loadNative();
+  return slowly(bytes.subarray(start, end));
+}
+
+/** The text that these bytes are if all are ASCII, where telling costs less than it saves. */
+export function asciiText(bytes: Uint8Array): string | undefined {
+  if (native === undefined) {
+    if (++count === ENOUGH) loadNative();
+    return undefined;
+  }
+  return native.isAscii(bytes) ? native.latin1Slice.call(bytes, 0, bytes.length) : undefined;
+}
+
+function slowly(bytes: Uint8Array): ByteString {
+  if (bytes.length > SHORT) {
+    // One native call decodes ASCII. UTF-8 beyond it has fewer characters than bytes, or U+FFFD.
+    const text = UTF8.decode(bytes);
+    if (text.length === bytes.length && !text.includes("\ufffd")) return text;
+  }
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+async function loadNative(): Promise<void> {
+  const node: { Buffer: typeof Buffer; isAscii: Native["isAscii"] } = await import("node:buffer");
+  native = { latin1Slice: node.Buffer.prototype.latin1Slice, isAscii: node.isAscii };
+}
