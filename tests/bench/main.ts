@@ -1,58 +1,105 @@
 /**
- * `deno task bench [SUITE…] [--rounds N] [--seconds N] [--large] [--json]`: the suites side by side, as tables.
+ * `deno task bench --all | --only SUITE,… | --smoke`: Portico beside real servers at the same works. See
+ * README.md in this folder.
  */
 import { parseArgs } from "node:util";
-import { type Row, table } from "./harness.ts";
-import { cache } from "./cache.ts";
-import { cgi } from "./cgi.ts";
-import { fastcgi } from "./fastcgi.ts";
-import { python } from "./python.ts";
-import { php } from "./php.ts";
-import { proxy } from "./proxy.ts";
-import { statics } from "./static.ts";
-import { uwsgi } from "./uwsgi.ts";
-import { wsgi } from "./wsgi.ts";
+import { which } from "../support/needs.ts";
+import { describeMachine } from "./machine.ts";
+import { measureAll } from "./measure.ts";
+import type { Results, Suite, Work } from "./model.ts";
+import { draw, keepConfigurations, TITLES, writeResults } from "./output.ts";
+import { note } from "./processes.ts";
+import { barTable, rowTable } from "./report/table.ts";
+import { parseResults } from "./results.ts";
+import { smoke } from "./smoke.ts";
+import { SUITES } from "./suites/mod.ts";
 
-export interface SuiteOptions {
-  readonly rounds: number;
-  readonly seconds: number;
-  /** Bodies of 1 GiB rather than 256 MiB. */
-  readonly large: boolean;
-}
+const USAGE = `Usage: deno task bench --all | --only SUITE,... | --smoke | --draw DIR
 
-const SUITES: Readonly<Record<string, (options: SuiteOptions) => Promise<Row[]>>> = {
-  wsgi,
-  cgi,
-  cache,
-  fastcgi,
-  uwsgi,
-  php,
-  proxy,
-  static: statics,
-  python,
-};
+  --all            every suite: ${SUITES.map(({ name }) => name).join(", ")}
+  --only A,B       these suites
+  --smoke          two minutes of ratios, for CI; never fails
+  --draw DIR       draw the tables and the chart in DIR anew, from its results.json
 
-const { values, positionals } = parseArgs({
+  --label A,B      only works with these labels ("hello")
+  --connections N  only works with so many connections; a list with commas
+  --rounds N       rounds of each work, taken in turn (3)
+  --seconds N      of each sample (2)
+  --minutes N      about when to be done; later works get fewer rounds (25)
+  --mib N          the size of a large body (1024)
+  --out DIR        where results and configurations go (a temporary folder)
+`;
+
+const { values } = parseArgs({
   args: [...Deno.args],
-  allowPositionals: true,
   options: {
-    rounds: { type: "string", default: "5" },
-    seconds: { type: "string", default: "3" },
-    large: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
+    all: { type: "boolean", default: false },
+    only: { type: "string" },
+    smoke: { type: "boolean", default: false },
+    draw: { type: "string" },
+    label: { type: "string" },
+    connections: { type: "string" },
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string", default: "2" },
+    minutes: { type: "string", default: "25" },
+    mib: { type: "string", default: "1024" },
+    out: { type: "string" },
   },
 });
-const options = {
-  rounds: Number(values.rounds),
-  seconds: Number(values.seconds),
-  large: values.large,
-};
-for (const name of positionals.length > 0 ? positionals : Object.keys(SUITES)) {
-  const suite = SUITES[name];
-  if (suite === undefined) {
-    throw new Error(`Unknown suite "${name}": ${Object.keys(SUITES).join(", ")}`);
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+function chosen(): readonly Suite[] {
+  const names = values.only?.split(",") ?? SUITES.map(({ name }) => name);
+  return names.map((name) => {
+    const suite = SUITES.find((one) => one.name === name);
+    if (suite === undefined) throw new Error(`There is no suite "${name}"\n\n${USAGE}`);
+    return suite;
+  });
+}
+
+/** Whether a work is among those that the options name. */
+function wanted(_suite: string, { label, connections }: Work): boolean {
+  const labels = values.label?.split(",");
+  const counts = values.connections?.split(",").map(Number);
+  return (labels?.includes(label) ?? true) && (counts?.includes(connections) ?? true);
+}
+
+async function run(): Promise<void> {
+  const suites = chosen();
+  const out = values.out ?? await Deno.makeTempDir({ prefix: "portico-bench-" });
+  const machine = describeMachine();
+  const options = {
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    minutes: Number(values.minutes),
+  };
+  const { rows, notes } = await measureAll(suites, {
+    ...options,
+    largeBytes: Number(values.mib) * 2 ** 20,
+    wanted,
+    keep: (suite, folder) => keepConfigurations(folder, `${out}/configurations/${suite}`),
+  });
+  const date = new Date().toISOString().slice(0, 10);
+  const results: Results = { date, machine, options, notes, rows };
+  await writeResults(out, results);
+  for (const { name, title } of suites) {
+    print(`## ${title}\n\n${rowTable(rows.filter(({ suite }) => suite === name))}\n`);
   }
-  const rows = await suite(options);
-  const text = values.json ? JSON.stringify({ suite: name, rows }) : table(name, rows);
-  Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+  print(`## Bars\n\n${barTable(rows, TITLES)}\n`);
+  note(`results, tables, chart and configurations are in ${out}`);
+}
+
+if (values.draw !== undefined) {
+  await draw(values.draw, parseResults(await Deno.readTextFile(`${values.draw}/results.json`)));
+} else if (which("wrk") === undefined || which("curl") === undefined) {
+  note("nothing is measured: wrk and curl make the load, and one is missing");
+} else if (values.smoke) {
+  await smoke(print);
+} else if (values.all || values.only !== undefined) {
+  await run();
+} else {
+  print(USAGE);
 }

@@ -1,5 +1,5 @@
 /** The smallest WSGI application, and the smallest fetch handler. */
-import type { Environ, StartResponse } from "../../lib/protocol/wsgi.ts";
+import type { Environ, StartResponse } from "../../../lib/protocol/wsgi.ts";
 
 const TEXT = new TextEncoder().encode("Hello, world!\n");
 const BODY = [TEXT];
