@@ -1,7 +1,7 @@
 /** How many rounds fit in the time that a run may take. Pure. */
 import type { Plan, Work } from "./model.ts";
 
-/** So much of large bodies goes through in a sample at least, so that curl's own start does not count. */
+/** So much of large bodies goes through in a sample, so that curl's own start does not count. */
 export const LEAST_BYTES = 2 ** 29;
 
 /** What a sample takes beside the load itself, and what starting and warming up a contender takes. */

@@ -3,7 +3,6 @@
  * people's programs, each in a process of its own, and cost the same whatever they ask.
  */
 import { freePort } from "../support/peers.ts";
-import { LEAST_BYTES } from "./budget.ts";
 import type { Contender, Running, Sample, Work } from "./model.ts";
 import { cpuSeconds, exactCpuSeconds } from "./processes.ts";
 import { parseWrk } from "./wrk_output.ts";
@@ -12,6 +11,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** The file that uploads send. */
   readonly upload: string;
+  /** What goes through in a sample of large bodies, by as many as it takes. */
+  readonly leastBytes: number;
 }
 
 export async function sample(
@@ -52,11 +53,15 @@ async function requests(url: string, work: Work, { seconds }: LoadOptions): Prom
 }
 
 /** One body after the other; each program of ours that takes one answers with its length. */
-async function transfer(url: string, work: Work, { upload }: LoadOptions): Promise<Driven> {
+async function transfer(
+  url: string,
+  work: Work,
+  { upload, leastBytes }: LoadOptions,
+): Promise<Driven> {
   const args = work.type === "up"
     ? ["-H", "Expect:", "-T", upload, "-X", "POST", url]
     : ["-o", "/dev/null", "-w", "%{size_download}\n", url];
-  const count = Math.max(1, Math.ceil(LEAST_BYTES / work.bytes));
+  const count = Math.max(1, Math.ceil(leastBytes / work.bytes));
   const started = performance.now();
   const { success, stdout } = await new Deno.Command("curl", {
     args: ["-sS", "--fail", "--max-time", "60", ...Array(count).fill(args).flat()],

@@ -7,7 +7,7 @@ import { which } from "../support/needs.ts";
 import { describeMachine } from "./machine.ts";
 import { measureAll } from "./measure.ts";
 import type { Results, Suite, Work } from "./model.ts";
-import { draw, keepConfigurations, TITLES, writeResults } from "./output.ts";
+import { configurationsOf, draw, TITLES, writeResults } from "./output.ts";
 import { note } from "./processes.ts";
 import { barTable, rowTable } from "./report/table.ts";
 import { parseResults } from "./results.ts";
@@ -23,8 +23,8 @@ const USAGE = `Usage: deno task bench --all | --only SUITE,... | --smoke | --dra
 
   --label A,B      only works with these labels ("hello")
   --connections N  only works with so many connections; a list with commas
-  --rounds N       rounds of each work, taken in turn (3)
-  --seconds N      of each sample (2)
+  --rounds N       rounds of each work, taken in turn (5)
+  --seconds N      of each sample (1)
   --minutes N      about when to be done; later works get fewer rounds (25)
   --mib N          the size of a large body (1024)
   --out DIR        where results and configurations go (a temporary folder)
@@ -39,8 +39,8 @@ const { values } = parseArgs({
     draw: { type: "string" },
     label: { type: "string" },
     connections: { type: "string" },
-    rounds: { type: "string", default: "3" },
-    seconds: { type: "string", default: "2" },
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "1" },
     minutes: { type: "string", default: "25" },
     mib: { type: "string", default: "1024" },
     out: { type: "string" },
@@ -76,15 +76,18 @@ async function run(): Promise<void> {
     seconds: Number(values.seconds),
     minutes: Number(values.minutes),
   };
+  let configurations = "";
   const { rows, notes } = await measureAll(suites, {
     ...options,
     largeBytes: Number(values.mib) * 2 ** 20,
     wanted,
-    keep: (suite, folder) => keepConfigurations(folder, `${out}/configurations/${suite}`),
+    keep: async (suite, folder) => {
+      configurations += await configurationsOf(suite, folder);
+    },
   });
   const date = new Date().toISOString().slice(0, 10);
   const results: Results = { date, machine, options, notes, rows };
-  await writeResults(out, results);
+  await writeResults(out, results, configurations);
   for (const { name, title } of suites) {
     print(`## ${title}\n\n${rowTable(rows.filter(({ suite }) => suite === name))}\n`);
   }

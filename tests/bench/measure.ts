@@ -5,7 +5,7 @@
  */
 import { which } from "../support/needs.ts";
 import { freePort } from "../support/peers.ts";
-import { roundsThatFit, secondsARound, secondsToStart, takesPart } from "./budget.ts";
+import { LEAST_BYTES, roundsThatFit, secondsARound, secondsToStart, takesPart } from "./budget.ts";
 import { answers, type LoadOptions, sample, startUp } from "./load.ts";
 import type { Contender, Entrant, Plan, Row, Sample, Suite, Work } from "./model.ts";
 import { note, peakMiB, resetPeak, residentMiB } from "./processes.ts";
@@ -17,6 +17,8 @@ export interface MeasureOptions {
   /** When the run should end: works get fewer rounds for it, one at least. */
   readonly minutes: number;
   readonly largeBytes: number;
+  /** What goes through in a sample of large bodies; 512 MiB by default. */
+  readonly leastBytes?: number;
   /** Which works of which suite are wanted. */
   readonly wanted: (suite: string, work: Work) => boolean;
   /** Which contenders take part; all by default. */
@@ -65,7 +67,8 @@ class Run {
     this.#folder = folder;
     this.#options = options;
     this.#deadline = performance.now() + options.minutes * 60_000;
-    this.#load = { seconds: options.seconds, upload: `${folder}/large.body` };
+    const { seconds, leastBytes = LEAST_BYTES } = options;
+    this.#load = { seconds, leastBytes, upload: `${folder}/large.body` };
   }
 
   async all(suites: readonly Suite[]): Promise<Measured> {
@@ -73,7 +76,14 @@ class Run {
     await Deno.writeFile(this.#load.upload, new Uint8Array());
     await Deno.truncate(this.#load.upload, this.#options.largeBytes);
     const plans: Planned[] = [];
-    for (const suite of suites) plans.push(await this.#plan(suite));
+    for (const suite of suites) {
+      try {
+        plans.push(await this.#plan(suite));
+      } catch (error) {
+        // A compiler is missing, or a library.
+        this.#leaveOut(suite.name, "everything", String(error));
+      }
+    }
     for (const [index, plan] of plans.entries()) {
       if (plan.works.length > 0) await this.#measure(plan, plans.slice(index + 1));
     }

@@ -9,8 +9,13 @@ export const TITLES: Readonly<Record<string, string>> = Object.fromEntries(
   SUITES.map(({ name, title }) => [name, title]),
 );
 
-export async function writeResults(folder: string, results: Results): Promise<void> {
+export async function writeResults(
+  folder: string,
+  results: Results,
+  configurations: string,
+): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(`${folder}/configurations.txt`, configurations);
   await Deno.writeTextFile(`${folder}/results.json`, JSON.stringify(results, undefined, 1) + "\n");
   await draw(folder, results);
 }
@@ -21,25 +26,36 @@ export async function draw(folder: string, results: Results): Promise<void> {
   const footnote = `${date}, ${machine.cores} cores, ${machine.kernel}, ` +
     `Deno ${machine.versions["Deno"] ?? "?"}; one worker each`;
   await Deno.writeTextFile(`${folder}/results.md`, report(results, TITLES));
-  await Deno.writeTextFile(
-    `${folder}/chart.svg`,
-    chart(standings(results.rows), TITLES, footnote),
-  );
+  // One client alone tells of latency, which the tables have.
+  const shown = standings(results.rows)
+    .filter(({ unit, connections }) => unit !== "requests/s" || connections > 1);
+  await Deno.writeTextFile(`${folder}/chart.svg`, chart(shown, TITLES, footnote));
 }
 
 /** What a stranger needs to start the same servers: configurations, and the command lines. */
-const KEPT = /^(commands|Caddyfile|.+\.(conf|yaml|ts))$/;
+const KEPT = /^(commands|Caddyfile|.+\.(conf|yaml|ts|php))$/;
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+/** Longer ones are the same line over and over. */
+const MOST_LINES = 60;
 
-/** Copies them, with `$DIR` and `$PORTICO` for the folders of this machine. */
-export async function keepConfigurations(from: string, to: string): Promise<void> {
-  for await (const { name, isDirectory, isFile } of Deno.readDir(from)) {
-    if (isDirectory) await keepConfigurations(`${from}/${name}`, `${to}/${name}`);
+/** All of a suite in one text, with `$DIR` and `$PORTICO` for the folders of this machine. */
+export async function configurationsOf(suite: string, folder: string): Promise<string> {
+  const parts: string[] = [];
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  for (const { name, isDirectory, isFile } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) parts.push(await configurationsOf(`${suite}/${name}`, path));
     if (!isFile || !KEPT.test(name)) continue;
-    await Deno.mkdir(to, { recursive: true });
-    const text = await Deno.readTextFile(`${from}/${name}`);
-    const places = text.replaceAll(/\/tmp\/pb-[^/\s"]+/g, "$DIR").replaceAll(ROOT, "$PORTICO")
-      .replaceAll(Deno.execPath(), "deno");
-    await Deno.writeTextFile(`${to}/${name}`, places);
+    parts.push(`=== ${suite}/${name}\n\n${shown(await Deno.readTextFile(path))}\n`);
   }
+  return parts.join("");
+}
+
+function shown(text: string): string {
+  const lines = text.replaceAll(/\/tmp\/pb-[^/\s"]+/g, "$DIR").replaceAll(ROOT, "$PORTICO")
+    .replaceAll(Deno.execPath(), "deno").trimEnd().split("\n");
+  const left = lines.length - MOST_LINES;
+  return left <= 0
+    ? `${lines.join("\n")}\n`
+    : `${lines.slice(0, MOST_LINES).join("\n")}\n... and ${left} more lines\n`;
 }

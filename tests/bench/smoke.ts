@@ -28,9 +28,9 @@ export async function smoke(print: (line: string) => void): Promise<void> {
   try {
     const suites = SUITES.filter(({ name }) => name in SMOKED);
     const { rows } = await measureAll(suites, {
-      rounds: 3,
-      seconds: 2,
-      minutes: 1.8,
+      rounds: 5,
+      seconds: 1,
+      minutes: 1.6,
       largeBytes: 2 ** 20,
       wanted: (suite, work) =>
         work.label === SMOKED[suite]?.label && work.connections === CONNECTIONS,

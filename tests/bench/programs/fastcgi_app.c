@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,27 +48,18 @@ static void serve(int listener)
   }
 }
 
-static void end_all(int signal_number)
-{
-  signal(SIGTERM, SIG_DFL);
-  kill(0, signal_number);
-  _exit(0);
-}
-
 int main(int argc, char **argv)
 {
   if (argc < 3) return 2;
-  setpgid(0, 0);
   FCGX_Init();
   int listener = FCGX_OpenSocket(argv[1], 4096);
   chmod(argv[1], 0777);
   for (int i = atoi(argv[2]); i > 0; i--) {
-    if (fork() == 0) {
-      serve(listener);
-      _exit(0);
-    }
+    if (fork() != 0) continue;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    serve(listener);
+    _exit(0);
   }
-  signal(SIGTERM, end_all);
   while (wait(NULL) > 0) continue;
   return 0;
 }

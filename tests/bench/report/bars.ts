@@ -1,5 +1,5 @@
 /** What Portico is meant to reach beside its peers, and what it has reached. Pure. */
-import type { Row } from "../model.ts";
+import type { Row, Unit } from "../model.ts";
 import { pairedRatios, type Spread, spreadOf } from "../statistics.ts";
 
 export interface Bar {
@@ -101,6 +101,7 @@ export interface Standing {
   readonly suite: string;
   readonly label: string;
   readonly connections: number;
+  readonly unit: Unit;
   readonly best: string;
   /** Above 1: Portico is ahead, also where less is better. */
   readonly ratio: number;
@@ -120,6 +121,7 @@ export function standings(rows: readonly Row[]): readonly Standing[] {
       suite: ours.suite,
       label: ours.label,
       connections: ours.connections,
+      unit: ours.unit,
       best: best.contender,
       ratio: above.value / below.value,
       spread: spreadOf(pairedRatios(above.rounds, below.rounds)),

@@ -55,7 +55,14 @@ export function chart(standings: readonly Standing[], titles: Titles, footnote: 
 <style>${STYLE}
 </style>
 ${text(12, 24, "Portico beside the best peer of each work", "title")}
-${text(12, 42, "1 is even; further right is better. Thin lines: lowest and highest round.", "soft")}
+${
+    text(
+      12,
+      42,
+      "1 is even, further right is better. Thin lines: the lowest and the highest round.",
+      "soft",
+    )
+  }
 ${axis(y)}
 ${parts.join("\n")}
 ${text(12, height - 10, footnote, "soft")}
@@ -80,10 +87,10 @@ function axis(bottom: number): string {
 }
 
 function line(standing: Standing, y: number): string {
-  const { label, connections, best, ratio, spread } = standing;
+  const { label, connections, unit, best, ratio, spread } = standing;
   const [from, to] = [Math.min(xOf(1), xOf(ratio)), Math.max(xOf(1), xOf(ratio))];
   const middle = y + LINE / 2;
-  const clients = connections === 1 ? "" : `, ${connections}`;
+  const clients = unit === "requests/s" ? `, ${connections} clients` : "";
   const end = Math.max(to, xOf(spread.max)) + 6;
   return `<rect class="${ratio >= 1 ? "ahead" : "behind"}" x="${from}" y="${y + 4}" ` +
     `width="${round(Math.max(to - from, 1))}" height="${LINE - 8}" rx="2"/>` +

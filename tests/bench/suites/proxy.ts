@@ -30,8 +30,9 @@ export const proxy: Suite = {
         ...withTwoWorkers(...twoWorkers(httpOrigin(root))),
       ],
       works: [
-        ...among(rate("hello", "/hello", HELLO_BYTES, [1, 16, 256]), plain),
+        ...among(rate("hello", "/hello", HELLO_BYTES, [1, 16]), plain),
         ...rate("hello", "/hello", HELLO_BYTES, [64]),
+        ...among(rate("hello", "/hello", HELLO_BYTES, [256]), plain),
         ...among(rate("10 KiB page", "/page", PAGE_BYTES, [16]), plain),
         ...among([down(`/${LARGE}`, LARGE), down(`/${largeBytes}`, largeBytes)], plain),
       ],
