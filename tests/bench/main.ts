@@ -51,12 +51,25 @@ function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
+function misused(why: string): never {
+  note(why);
+  print(USAGE);
+  Deno.exit(2);
+}
+
+/** An option's value; wrk takes whole seconds alone, and a round cannot be halved. */
+function whole(name: "rounds" | "seconds" | "minutes" | "mib"): number {
+  const value = Number(values[name]);
+  return Number.isInteger(value) && value > 0
+    ? value
+    : misused(`--${name} is a whole number, 1 or more`);
+}
+
 function chosen(): readonly Suite[] {
   const names = values.only?.split(",") ?? SUITES.map(({ name }) => name);
   return names.map((name) => {
     const suite = SUITES.find((one) => one.name === name);
-    if (suite === undefined) throw new Error(`There is no suite "${name}"\n\n${USAGE}`);
-    return suite;
+    return suite ?? misused(`There is no suite "${name}"`);
   });
 }
 
@@ -72,14 +85,15 @@ async function run(): Promise<void> {
   const out = values.out ?? await Deno.makeTempDir({ prefix: "portico-bench-" });
   const machine = describeMachine();
   const options = {
-    rounds: Number(values.rounds),
-    seconds: Number(values.seconds),
-    minutes: Number(values.minutes),
+    rounds: whole("rounds"),
+    seconds: whole("seconds"),
+    minutes: whole("minutes"),
+    mib: whole("mib"),
   };
   let configurations = "";
   const { rows, notes } = await measureAll(suites, {
     ...options,
-    largeBytes: Number(values.mib) * 2 ** 20,
+    largeBytes: options.mib * 2 ** 20,
     wanted,
     keep: async (suite, folder) => {
       configurations += await configurationsOf(suite, folder);

@@ -36,9 +36,10 @@ export async function smoke(print: (line: string) => void): Promise<void> {
         work.label === SMOKED[suite]?.label && work.connections === CONNECTIONS,
       takes: (suite, contender) => ["Portico", SMOKED[suite]?.peer].includes(contender),
     });
-    for (const { suite, label, best, ratio, spread } of standings(rows)) {
+    for (const { suite, label, best, ratio, spread, cpuRatio } of standings(rows)) {
       const rounds = `${spread.min.toFixed(2)}-${spread.max.toFixed(2)}`;
-      print(`bench: ${suite}, ${label}: ${ratio.toFixed(2)} times ${best} (${rounds})`);
+      const cpu = cpuRatio === undefined ? "" : `, for ${cpuRatio.toFixed(2)} times the CPU`;
+      print(`bench: ${suite}, ${label}: ${ratio.toFixed(2)} times ${best} (${rounds})${cpu}`);
     }
   } catch (error) {
     print(`bench: nothing was measured: ${error}`);

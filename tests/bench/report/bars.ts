@@ -65,7 +65,13 @@ export interface Verdict {
   readonly ratio: number;
   /** The lowest and the highest of the rounds' own ratios. */
   readonly spread: Spread;
+  readonly cpuRatio: number | undefined;
   readonly met: boolean;
+}
+
+/** What we take of CPU for the same work: less is better, and it does not depend on the neighbours. */
+function cpuRatio(ours: Row, theirs: Row): number | undefined {
+  return ours.cpu === undefined || !theirs.cpu ? undefined : ours.cpu / theirs.cpu;
 }
 
 /** The bars that the rows can tell about. */
@@ -81,7 +87,8 @@ export function judge(rows: readonly Row[], bars: readonly Bar[] = BARS): readon
     if (ours === undefined || theirs === undefined || theirs.value === 0) return [];
     const ratio = ours.value / theirs.value;
     const met = ours.unit === "ms" ? ratio <= bar.factor : ratio >= bar.factor;
-    return [{ bar, ratio, spread: spreadOf(pairedRatios(ours.rounds, theirs.rounds)), met }];
+    const spread = spreadOf(pairedRatios(ours.rounds, theirs.rounds));
+    return [{ bar, ratio, spread, met, cpuRatio: cpuRatio(ours, theirs) }];
   });
 }
 
@@ -106,6 +113,7 @@ export interface Standing {
   /** Above 1: Portico is ahead, also where less is better. */
   readonly ratio: number;
   readonly spread: Spread;
+  readonly cpuRatio: number | undefined;
 }
 
 /** How Portico, as it comes, stands to the best peer of each work. */
@@ -125,6 +133,7 @@ export function standings(rows: readonly Row[]): readonly Standing[] {
       best: best.contender,
       ratio: above.value / below.value,
       spread: spreadOf(pairedRatios(above.rounds, below.rounds)),
+      cpuRatio: cpuRatio(ours, best),
     }];
   });
 }

@@ -37,6 +37,7 @@ Deno.test("judge() compares medians with the bar and tells the spread of the rou
   const [met, missed] = judge([NGINX, CADDY, OURS], bars);
   assert.deepEqual([met?.ratio, met?.met, missed?.met], [0.9, true, false]);
   assert.deepEqual(met?.spread, { min: 0.9, max: 1.1 });
+  assert.equal(met?.cpuRatio, 0.031 / 0.02);
 });
 
 Deno.test("judge() wants times to be below their bar", () => {
@@ -69,8 +70,8 @@ Deno.test("barTable() has a line for each bar that the rows can tell about", () 
   const large = { label: "1 GiB down", connections: 1 };
   const rows = [NGINX, OURS, rowOf("Portico", [800], { ...large, grownMiB: 20 })];
   assert.deepEqual(barTable(rows, TITLES).split("\n").slice(2), [
-    "| FastCGI: hello | 16 | nginx keep-alive | 0.90 (0.90-1.10) | 0.9 | yes |",
-    "| FastCGI: 1 GiB down: memory | 1 | itself before | +20 MiB | under +16 MiB | no |",
+    "| FastCGI: hello | 16 | nginx keep-alive | 0.90 (0.90-1.10) | 0.9 | yes | 1.55 |",
+    "| FastCGI: 1 GiB down: memory | 1 | itself before | +20 MiB | under +16 MiB | no |  |",
   ]);
 });
 

@@ -37,13 +37,14 @@ function machineOf({ date, machine, options }: Results): string {
 export function barTable(rows: readonly Row[], titles: Titles): string {
   const where = (suite: string, label: string, ours: string) =>
     `${titles[suite] ?? suite}: ${label}${variantOf(ours)}`;
-  const verdicts = judge(rows).map(({ bar, ratio, spread, met }) => [
+  const verdicts = judge(rows).map(({ bar, ratio, spread, cpuRatio, met }) => [
     where(bar.suite, bar.label, bar.ours),
     String(bar.connections),
     bar.theirs,
     `${ratio.toFixed(2)} (${spread.min.toFixed(2)}-${spread.max.toFixed(2)})`,
     `${bar.suite === "start" ? "at most " : ""}${bar.factor}`,
     met ? "yes" : "no",
+    cpuRatio?.toFixed(2) ?? "",
   ]);
   const grown = growths(rows).map(({ suite, label, contender, connections, grownMiB = 0 }) => [
     `${where(suite, label, contender)}: memory`,
@@ -52,8 +53,9 @@ export function barTable(rows: readonly Row[], titles: Titles): string {
     `+${grownMiB.toFixed(0)} MiB`,
     `under +${GROWTH_MIB} MiB`,
     grownMiB < GROWTH_MIB ? "yes" : "no",
+    "",
   ]);
-  const headings = ["work", "connections", "Portico to", "ratio", "bar", "met"];
+  const headings = ["work", "connections", "Portico to", "ratio", "bar", "met", "CPU ratio"];
   return markdown(headings, [...verdicts, ...grown]);
 }
 
