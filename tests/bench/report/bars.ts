@@ -34,9 +34,9 @@ export const BARS: readonly Bar[] = [
   ...bar(
     "fastcgi: 1 GiB up, streamed",
     [1],
-    "nginx keep-alive, streaming",
+    "nginx keep-alive, streamed",
     0.9,
-    "Portico, streaming",
+    "Portico, streamed",
   ),
   ...bar("php: hello", [16], "nginx keep-alive", 0.9),
   ...bar("php: hello", [64], "nginx keep-alive", 1),

@@ -36,7 +36,7 @@ function machineOf({ date, machine, options }: Results): string {
 /** Whether each bar is met, of those that the rows can tell about. */
 export function barTable(rows: readonly Row[], titles: Titles): string {
   const where = (suite: string, label: string, ours: string) =>
-    `${titles[suite] ?? suite}: ${label}${variantOf(ours)}`;
+    `${titles[suite] ?? suite}: ${label}${variantOf(ours, label)}`;
   const verdicts = judge(rows).map(({ bar, ratio, spread, cpuRatio, met }) => [
     where(bar.suite, bar.label, bar.ours),
     String(bar.connections),
@@ -59,9 +59,10 @@ export function barTable(rows: readonly Row[], titles: Titles): string {
   return markdown(headings, [...verdicts, ...grown]);
 }
 
-/** What is special about a contender of ours: "Portico, streaming" is `, streaming`. */
-function variantOf(ours: string): string {
-  return ours.replace(/^Portico/, "");
+/** What is special about a contender of ours, unless the label says so: "Portico, isolated". */
+function variantOf(ours: string, label: string): string {
+  const variant = ours.replace(/^Portico/, "");
+  return label.endsWith(variant) ? "" : variant;
 }
 
 const HEADINGS = [

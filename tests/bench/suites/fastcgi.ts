@@ -32,10 +32,10 @@ export const fastcgi: Suite = {
         over("nginx keep-alive, 2 workers", (socket) => nginxKept(socket, { workers: 2 })),
         over("Portico, 2 workers", (socket) => portico(route(socket), { workers: 2 })),
       ),
-      over("nginx keep-alive, streaming", (socket) => nginxKept(socket, { streaming: true })),
-      over("Portico, streaming", (socket) => portico(route(socket, "requestBody: stream, "))),
+      over("nginx keep-alive, streamed", (socket) => nginxKept(socket, { streaming: true })),
+      over("Portico, streamed", (socket) => portico(route(socket, "requestBody: stream, "))),
     ];
-    const streaming = (name: string) => name.includes("streaming");
+    const streaming = (name: string) => name.includes("streamed");
     const plain = (name: string) => !streaming(name) && !name.includes("workers");
     const some = (name: string) => !streaming(name);
     return {
