@@ -6,8 +6,16 @@ import { ClientGone, markReported } from "./errors.ts";
 import type { ByteSource } from "./exchange.ts";
 import type { Lifeline } from "./lifeline.ts";
 
+/** Written by the delivery, read by whoever watches for clients that take nothing. */
+export interface Progress {
+  /** By `performance.now()`; 0 while the program is waited for. */
+  offeredAt: number;
+}
+
 export interface DeliveryOptions {
   readonly lifeline: Lifeline;
+  /** Tells since when the client has been offered something. */
+  readonly progress: Progress;
   /** What becomes of the program when the client leaves. */
   readonly onAbort: "kill" | "finish";
   /** Called once: bytes handed over, and why it ended early if it did. */
@@ -50,6 +58,8 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   async pull(controller: Controller): Promise<void> {
+    const { progress } = this.#options;
+    progress.offeredAt = 0;
     try {
       const piece = await (this.#reading = this.#source.read());
       if (this.#over || this.#left) return;
@@ -59,6 +69,7 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
         return;
       }
       this.#bytes += piece.length;
+      progress.offeredAt = performance.now();
       controller.enqueue(piece);
     } catch (error) {
       if (this.#over || this.#left) return;
@@ -71,6 +82,7 @@ class Delivery implements UnderlyingDefaultSource<Uint8Array> {
 
   cancel(): void {
     if (this.#over) return;
+    this.#options.progress.offeredAt = 0;
     if (this.#options.onAbort === "finish") {
       this.#left = true;
       this.#drain();

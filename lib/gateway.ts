@@ -42,6 +42,7 @@ export class Gateway {
   readonly #dev: boolean;
   readonly #metrics: Metrics | undefined;
   readonly #slowMs: number;
+  readonly #sendTimeoutMs: number | undefined;
   #active = 0;
   #whenIdle: (() => void) | undefined;
 
@@ -53,6 +54,7 @@ export class Gateway {
     this.#trust = trust;
     this.#dev = table.server.dev;
     this.#metrics = metrics;
+    this.#sendTimeoutMs = table.server.sendTimeoutMs || undefined;
     this.#slowMs = table.server.slowRequestMs ?? Infinity;
   }
 
@@ -174,9 +176,11 @@ export class Gateway {
 
   #stream(visit: Visit, reply: Reply, body: Exclude<Reply["body"], Uint8Array | null>) {
     // Even if it was answered without waiting, it may take its time from here on.
+    visit.sendTimeoutMs = this.#sendTimeoutMs;
     this.#sweeper.add(visit);
     return deliver(body, {
       lifeline: visit.lifeline,
+      progress: visit,
       onAbort: visit.route?.config.options.onAbort ?? "kill",
       done: (bytes, failure) => {
         if (failure !== undefined) this.#report(visit, reply.status, failure, "answer cut short: ");

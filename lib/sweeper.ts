@@ -20,6 +20,10 @@ export interface Pending {
   readonly startedAt: number;
   readonly timeoutMs: number | undefined;
   readonly firstByteTimeoutMs: number | undefined;
+  /** How long the client may take nothing of what it was offered; undefined: any time. */
+  readonly sendTimeoutMs: number | undefined;
+  /** When it was offered what it has not taken yet; 0: nothing waits for it. */
+  readonly offeredAt: number;
   /** False: the work goes on when the client leaves (`onAbort: finish`). */
   readonly followsClient: boolean;
   /** True once the reply's head is there. */
@@ -98,6 +102,11 @@ function overdueReason(pending: Pending, now: number): Error | undefined {
   const { timeoutMs, firstByteTimeoutMs, startedAt, lifeline } = pending;
   if (timeoutMs !== undefined && now - startedAt > timeoutMs) {
     return new GatewayError(504, "timeout", `The whole request took longer than ${timeoutMs} ms`);
+  }
+  const { sendTimeoutMs, offeredAt } = pending;
+  if (sendTimeoutMs !== undefined && offeredAt > 0 && now - offeredAt > sendTimeoutMs) {
+    const message = `The client took nothing of its answer for ${sendTimeoutMs} ms`;
+    return new GatewayError(408, "send-timeout", message);
   }
   const handedOver = lifeline.handedOverAt;
   if (firstByteTimeoutMs === undefined || handedOver === 0 || pending.answered) return undefined;

@@ -38,6 +38,8 @@ export class Visit implements Pending, Done {
   isHanded = false;
   followed = false;
   place = -1;
+  sendTimeoutMs: number | undefined;
+  offeredAt = 0;
   /** What was answered; 0 until the end. */
   status = 0;
   /** How much of it was sent; undefined: nobody knows. */

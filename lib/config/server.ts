@@ -70,6 +70,10 @@ export const serverSchema = fields({
     v.optional(size, 256),
     "The least bytes a second of a request body, averaged over bodyIdleTimeout; 408 below. 0: any.",
   ),
+  sendTimeout: described(
+    v.optional(duration, "60s"),
+    "How long a client may take nothing of its answer before it is cut off. 0s: any time.",
+  ),
   drainTimeout: described(
     v.optional(duration, "30s"),
     "How long requests under way may go on when the server stops.",
@@ -127,6 +131,7 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     slowRequest,
     accessLogFile,
     bodyIdleTimeout,
+    sendTimeout,
     tls,
     clientIpHeader,
     originSecret,
@@ -156,6 +161,7 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     drainTimeoutMs: drainTimeout,
     drainDelayMs: drainDelay,
     bodyIdleTimeoutMs: bodyIdleTimeout,
+    sendTimeoutMs: sendTimeout,
     ...(accessLogFile && { accessLogFile: resolvePath(accessLogFile, folder) }),
     ...(slowRequest === undefined ? {} : { slowRequestMs: slowRequest }),
   };

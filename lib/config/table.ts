@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly bodyIdleTimeoutMs: number;
   /** Bytes a second; 0: any. */
   readonly bodyMinRate: number;
+  /** How long a client may take nothing of its answer; 0: any time. */
+  readonly sendTimeoutMs: number;
   readonly drainTimeoutMs: number;
   /** How long it goes on as before after it was told to stop, no longer ready. */
   readonly drainDelayMs: number;

@@ -44,10 +44,11 @@ function turn(): Promise<void> {
 function start(onAbort: "kill" | "finish" = "kill") {
   const source = new Source();
   const lifeline = new Lifeline();
+  const progress = { offeredAt: 0 };
   const ends: [bytes: number, failure: Error | undefined][] = [];
   const done = (bytes: number, failure: Error | undefined) => ends.push([bytes, failure]);
-  const reader = deliver(source, { lifeline, onAbort, done }).getReader();
-  return { source, lifeline, ends, reader };
+  const reader = deliver(source, { lifeline, progress, onAbort, done }).getReader();
+  return { source, lifeline, progress, ends, reader };
 }
 
 Deno.test("deliver() asks for a piece when the last was taken, not before", async () => {
@@ -65,6 +66,20 @@ Deno.test("deliver() asks for a piece when the last was taken, not before", asyn
   await source.give(undefined);
   assert.equal((await last).done, true);
   assert.deepEqual(ends, [[3, undefined]]);
+});
+
+Deno.test("deliver() tells since when a client has been offered something, and until when", async () => {
+  const { source, reader, progress } = start();
+  const first = reader.read();
+  await turn();
+  assert.equal(progress.offeredAt, 0, "the program is waited for, not the client");
+  await source.give("abc");
+  await first;
+  assert.ok(progress.offeredAt > 0);
+  reader.read();
+  await turn();
+  assert.equal(progress.offeredAt, 0);
+  await source.give(undefined);
 });
 
 Deno.test("deliver() fails the stream when the body fails", async () => {
