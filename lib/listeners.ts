@@ -5,6 +5,7 @@
 import type { TlsOptions } from "./config/table.ts";
 import { type Address, formatAddress, type ListenAddress } from "./fields.ts";
 import { Listener, type Receiver } from "./io/listener.ts";
+import type { NodeLimits } from "./io/node_server.ts";
 import { readTlsFiles, type TlsPair } from "./io/tls_files.ts";
 
 /** What a listener does with requests. */
@@ -21,6 +22,8 @@ export interface ListenersOptions {
 export interface Wanted {
   readonly listen: readonly ListenAddress[];
   readonly tls: TlsOptions | undefined;
+  /** For the Node-compatible server; undefined: the runtime's own listens. */
+  readonly node?: NodeLimits | undefined;
   /** The operator's own. */
   readonly admin?: Address | undefined;
 }
@@ -28,6 +31,7 @@ export interface Wanted {
 interface Place {
   readonly address: ListenAddress;
   readonly role: Role;
+  readonly node: NodeLimits | undefined;
 }
 
 interface Open extends Place {
@@ -70,8 +74,8 @@ export class Listeners {
    * Listens there, and nowhere else; `commit` is called as soon as it does. Rejects before that, with
    * everything as it was, if it cannot. An address that is to speak something else is given up first.
    */
-  async arrange({ listen, tls, admin }: Wanted, commit = () => {}): Promise<void> {
-    const wanted = keyed(listen, tls, admin);
+  async arrange({ listen, tls, node, admin }: Wanted, commit = () => {}): Promise<void> {
+    const wanted = keyed({ listen, tls, node, admin });
     const pair = await pairFor([...wanted.values()].map(({ role }) => role), tls);
     const kept = [...this.#open].filter(([key]) => wanted.has(key));
     const gone = [...this.#open].filter(([key]) => !wanted.has(key)).map(([, open]) => open);
@@ -131,11 +135,11 @@ export class Listeners {
     const isFirst = this.#open.size === 0;
     const opened: [string, Open][] = [];
     try {
-      for (const [key, { address, role }] of fresh) {
+      for (const [key, { address, role, node }] of fresh) {
         const pair = role === "https" ? tls : undefined;
         const receive = receiver(role);
-        const listener = await Listener.open({ address, tls: pair, receive, notice });
-        opened.push([key, { address, role, listener }]);
+        const listener = await Listener.open({ address, tls: pair, node, receive, notice });
+        opened.push([key, { address, role, node, listener }]);
         if (!isFirst) notice(`Listening on ${listener.url}`);
       }
     } catch (error) {
@@ -187,20 +191,21 @@ function shut({ listener }: Open): Promise<void> {
 }
 
 /** Free ports may be asked for several times. */
-function keyed(
-  listen: readonly ListenAddress[],
-  tls: TlsOptions | undefined,
-  admin: Address | undefined,
-): ReadonlyMap<string, Place> {
+function keyed({ listen, tls, node, admin }: Wanted): ReadonlyMap<string, Place> {
   const places = new Map<string, Place>();
   if (admin !== undefined) {
-    places.set(`admin ${formatAddress(admin)}`, { address: admin, role: "admin" });
+    places.set(`admin ${formatAddress(admin)}`, {
+      address: admin,
+      role: "admin",
+      node: undefined,
+    });
   }
   for (const address of listen) {
     const role = roleOf(address, tls);
-    let key = `${role} ${formatAddress(address)}`;
+    // Other limits take another listener, as another protocol does.
+    let key = `${role} ${formatAddress(address)}${node === undefined ? "" : JSON.stringify(node)}`;
     while (places.has(key)) key += "'";
-    places.set(key, { address, role });
+    places.set(key, { address, role, node });
   }
   return places;
 }

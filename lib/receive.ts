@@ -20,7 +20,7 @@ export interface Connection {
   readonly local: Endpoint;
   readonly scheme: "http" | "https";
   /** Tells when the answer has been sent, or that it was not; asking costs something. */
-  readonly sending?: { readonly completed: Promise<void> };
+  readonly sending?: { readonly completed: Promise<void> } | undefined;
 }
 
 // Ids are unique within a process and differ between processes; they are not secrets.

@@ -205,8 +205,12 @@ interface Beginning {
   readonly metrics: Metrics | undefined;
 }
 
-function wanted({ server: { tls }, admin }: Table, listen: readonly ListenAddress[]): Wanted {
-  return { listen, tls, admin: admin?.listen };
+function wanted(
+  { server: { tls, node, sendTimeoutMs }, admin }: Table,
+  listen: readonly ListenAddress[],
+): Wanted {
+  const limits = node && { ...node, sendTimeoutMs };
+  return { listen, tls, node: limits, admin: admin?.listen };
 }
 
 /** RFC 6797 §6.1: once; an application's own word stands. */

@@ -18,6 +18,7 @@ import { type ListenAddress, MAX_SOCKET_PATH, resolvePath } from "../values.ts";
 import { accessLog } from "./access_log.ts";
 import { check } from "./check.ts";
 import { distinct } from "./distinct.ts";
+import { listenerFields, readListener } from "./listener.ts";
 import { fieldName, originSecret } from "./origin_secret.ts";
 import type { Report } from "./position.ts";
 import { range } from "./range.ts";
@@ -58,6 +59,7 @@ export const serverSchema = fields({
     optional(tls),
     "The certificate: addresses are then https, unless written http://host:port.",
   ),
+  ...listenerFields,
   maxRequestBody: described(
     v.optional(size, "64MiB"),
     "The longest request body; a longer one is answered with 413. A route may set its own.",
@@ -135,6 +137,11 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     tls,
     clientIpHeader,
     originSecret,
+    listener,
+    headerTimeout,
+    keepAliveTimeout,
+    maxConnections,
+    maxRequestHead,
     ...options
   } = read ??
     v.parse(serverSchema, {});
@@ -169,9 +176,12 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
   if (clientIpHeader !== undefined && options.trustedProxies.length === 0 && named !== undefined) {
     report(named.key, "Cannot believe a field of nobody: write trustedProxies too");
   }
+  const limits = { listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead };
+  const node = readListener(limits, slot, report);
   return {
     ...options,
     ...times,
+    ...(node && { node }),
     ...readListeners({ listen, tls }, { slot, folder, report }),
     ...(clientIpHeader === undefined ? {} : { clientIpHeader }),
     ...(originSecret === undefined ? {} : { originSecret }),

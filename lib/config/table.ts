@@ -11,6 +11,8 @@ export interface ServerOptions {
   /** Never empty. */
   readonly listen: readonly ListenAddress[];
   readonly tls?: TlsOptions;
+  /** The Node-compatible server listens, with these limits; undefined: the runtime's own. */
+  readonly node?: NodeListenerOptions;
   /** Networks, addresses, or `unix`, as `parseRange` reads them. */
   readonly trustedProxies: readonly string[];
   /** The field in which a CDN tells the client's address. */
@@ -37,6 +39,15 @@ export interface ServerOptions {
   readonly spoolQuota: number;
   /** Absolute folder for the sockets of spawned programs. */
   readonly runDir: string;
+}
+
+/** What connections may do (times in milliseconds, sizes in bytes). */
+export interface NodeListenerOptions {
+  readonly headerTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  /** On each address; 0: any number. */
+  readonly maxConnections: number;
+  readonly maxRequestHead: number;
 }
 
 export interface TlsOptions {

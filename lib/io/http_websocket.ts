@@ -8,6 +8,7 @@ import type { ServiceLog } from "../handler.ts";
 import { converse, type OriginRequest, type Switched } from "./http_origin_client.ts";
 import type { OriginPool } from "./http_origin_pool.ts";
 import { WebSocketBridge } from "./http_websocket_bridge.ts";
+import { rawSocketOf, tunnel } from "./raw_upgrade.ts";
 
 export interface JoinOptions {
   readonly exchange: Exchange;
@@ -48,7 +49,7 @@ export async function joinWebSockets(
   if (outcome.type !== "switched") return outcome;
   try {
     const protocol = await agreedProtocol(outcome, key, options.exchange);
-    return accept(options, outcome, protocol);
+    return await accept(options, outcome, protocol);
   } catch (error) {
     options.pool.release(outcome.connection, false);
     throw error;
@@ -57,6 +58,12 @@ export async function joinWebSockets(
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+/** What proves that a key was understood (§4.2.2). */
+async function acceptFor(key: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(key + GUID));
+  return new Uint8Array(digest).toBase64();
+}
+
 /** Checks what the origin answered (§4.1), and gives the protocol that it chose. */
 async function agreedProtocol(
   { headers }: Switched,
@@ -64,8 +71,7 @@ async function agreedProtocol(
   exchange: Exchange,
 ): Promise<string | undefined> {
   const fields = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]));
-  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(key + GUID));
-  if (fields.get("sec-websocket-accept") !== new Uint8Array(digest).toBase64()) {
+  if (fields.get("sec-websocket-accept") !== await acceptFor(key)) {
     throw new ProtocolError("upgrade-failed", "The origin's Sec-WebSocket-Accept is not ours");
   }
   if (fields.has("sec-websocket-extensions")) {
@@ -78,11 +84,24 @@ async function agreedProtocol(
   throw new ProtocolError("upgrade-failed", "The origin chose a protocol that nobody offered");
 }
 
-function accept(options: JoinOptions, origin: Switched, protocol: string | undefined): Outcome {
+async function accept(
+  options: JoinOptions,
+  origin: Switched,
+  protocol: string | undefined,
+): Promise<Outcome> {
   const { exchange, pool, log } = options;
   exchange.lifeline.throwIfCut();
   if (exchange.request === undefined) {
     throw new GatewayError(500, "internal", "There is no request to upgrade");
+  }
+  const raw = rawSocketOf(exchange.request);
+  if (raw !== undefined) {
+    const key = exchange.headers.get("sec-websocket-key") ?? "";
+    raw.write(acceptance(await acceptFor(key), protocol));
+    const { connection, rest } = origin;
+    const ended = tunnel(raw, { connection, rest, lifeline: exchange.lifeline })
+      .finally(() => pool.release(connection, false));
+    return { type: "response", response: new Response(null, { status: 101 }), ended };
   }
   const { socket, response } = Deno.upgradeWebSocket(
     exchange.request,
@@ -94,4 +113,10 @@ function accept(options: JoinOptions, origin: Switched, protocol: string | undef
   });
   const ended = bridge.run().finally(() => pool.release(origin.connection, false));
   return { type: "response", response, ended };
+}
+
+function acceptance(proof: string, protocol: string | undefined): string {
+  const chosen = protocol === undefined ? "" : `Sec-WebSocket-Protocol: ${protocol}\r\n`;
+  return "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" +
+    `Sec-WebSocket-Accept: ${proof}\r\n${chosen}\r\n`;
 }

@@ -3,10 +3,12 @@
  * opens it again. A new certificate takes a new listener too, since the runtime cannot exchange it: the
  * old one stops accepting and ends its requests while the new one serves.
  */
-import { isReported } from "../errors.ts";
 import type { Endpoint } from "../exchange.ts";
 import { type Address, formatAddress } from "../fields.ts";
+import type { Accepting, Sending } from "./accepting.ts";
+import { serveByDeno } from "./deno_server.ts";
 import { closeQuietly } from "./dial.ts";
+import type { NodeLimits } from "./node_server.ts";
 import type { TlsPair } from "./tls_files.ts";
 
 /** Before a listener that ended by itself is opened again. */
@@ -21,7 +23,7 @@ export interface Arrival {
   readonly local: Endpoint;
   readonly scheme: "http" | "https";
   /** Tells when the answer has been sent, or that it was not; asking costs something. */
-  readonly sending: { readonly completed: Promise<void> };
+  readonly sending: Sending | undefined;
 }
 
 export type Receiver = (request: Request, arrival: Arrival) => Response | Promise<Response>;
@@ -30,6 +32,8 @@ export interface ListenerOptions {
   readonly address: Address;
   /** Undefined: plain HTTP. */
   readonly tls: TlsPair | undefined;
+  /** By the runtime's Node-compatible server, with these limits; undefined: by its own. */
+  readonly node: NodeLimits | undefined;
   readonly receive: Receiver;
   notice(message: string): void;
 }
@@ -40,19 +44,20 @@ export class Listener {
   #address: Address;
   #local: Endpoint;
   #tls: TlsPair | undefined;
+  readonly #node: NodeLimits | undefined;
   /** Undefined while one takes the place of another. */
-  #server: Deno.HttpServer | undefined;
+  #server: Accepting | undefined;
   #stopping = false;
   /** Listeners with an earlier certificate, on their way out. */
   readonly #leaving = new Set<Promise<void>>();
 
-  private constructor({ address, tls, receive, notice }: ListenerOptions) {
+  private constructor({ address, tls, node, receive, notice }: ListenerOptions) {
     this.#receive = receive;
     this.#notice = notice;
     this.#address = address;
     this.#local = endpointOf(address);
     this.#tls = tls;
-    this.#server = this.#serve();
+    this.#node = node;
   }
 
   /** @throws {Error} whose message an operator understands. */
@@ -60,7 +65,9 @@ export class Listener {
     const { address } = options;
     if (address.transport === "unix") await clearSocket(address.path);
     try {
-      return new Listener(options);
+      const listener = new Listener(options);
+      listener.#server = await listener.#serve();
+      return listener;
     } catch (error) {
       throw new Error(`Cannot listen on ${formatAddress(address)}: ${reasonOf(error)}`, {
         cause: error,
@@ -97,6 +104,11 @@ export class Listener {
    * @throws {Error} where the runtime would not let it listen again: on a free port, which nobody granted.
    */
   async renew(tls: TlsPair): Promise<void> {
+    if (this.#server?.renew !== undefined) {
+      this.#server.renew(tls);
+      this.#tls = tls;
+      return;
+    }
     const host = formatAddress(this.#address);
     if ((await Deno.permissions.query({ name: "net", host })).state !== "granted") {
       throw new Error(`Cannot listen on ${host} again: grant --allow-net=${host}`);
@@ -118,7 +130,7 @@ export class Listener {
   async #retake(): Promise<void> {
     for (let tries = 0; tries < RETAKE_TRIES && !this.#stopping; tries++) {
       try {
-        this.#server = this.#serve();
+        this.#server = await this.#serve();
         return;
       } catch (error) {
         if (!(error instanceof Deno.errors.AddrInUse)) break;
@@ -129,44 +141,33 @@ export class Listener {
     this.#keep(undefined);
   }
 
-  #serve(): Deno.HttpServer {
-    const common = {
-      onListen: () => {},
-      onError: (error: unknown) => {
-        // Called for bodies that failed. Of those that it drew itself the gateway has reported by then.
-        if (!isReported(error)) this.#notice(`The body of an answer failed: ${messageOf(error)}`);
-        return new Response(null, { status: 500 });
-      },
-    };
+  async #serve(): Promise<Accepting> {
     const scheme = this.#tls === undefined ? "http" : "https";
-    const handler = (request: Request, info: Deno.ServeHandlerInfo) =>
-      this.#receive(request, {
-        peer: peerOf(info.remoteAddr),
-        local: this.#local,
-        scheme,
-        sending: info,
-      });
-    const address = this.#address;
-    if (address.transport === "unix") {
-      const server = Deno.serve({ ...common, path: address.path }, handler);
+    const opening = {
+      address: this.#address,
+      tls: this.#tls,
+      receive: (request: Request, peer: Endpoint, sending?: Sending) =>
+        this.#receive(request, { peer, local: this.#local, scheme, sending } as const),
+      notice: (message: string) => this.#notice(message),
+    };
+    const server = this.#node === undefined
+      ? serveByDeno(opening)
+      : await (await import("./node_server.ts")).serveByNode(opening, this.#node);
+    if (this.#address.transport === "unix") {
       // The front proxy usually runs under another user of the same group.
-      Deno.chmodSync(address.path, 0o660);
-      this.#watch(server);
-      return server;
-    }
-    const { hostname, port } = address;
-    const server = Deno.serve({ ...common, ...this.#tls, hostname, port }, handler);
-    // Port 0 has become a real one; keep it when listening again.
-    if (server.addr.transport === "tcp") {
-      this.#address = { transport: "tcp", hostname, port: server.addr.port };
+      Deno.chmodSync(this.#address.path, 0o660);
+    } else if (server.addr !== undefined) {
+      // Port 0 has become a real one; keep it when listening again.
+      this.#address = { ...this.#address, port: server.addr.port };
       this.#local = { address: server.addr.hostname, port: server.addr.port };
     }
     this.#watch(server);
+    if (this.#stopping) server.shutdown();
     return server;
   }
 
   /** Descriptors ran out: connections go on, but nobody accepts any more until we listen again. */
-  async #watch(server: Deno.HttpServer): Promise<void> {
+  async #watch(server: Accepting): Promise<void> {
     let reason = "without a reason";
     try {
       await server.finished;
@@ -180,13 +181,13 @@ export class Listener {
   }
 
   /** Tries until it listens again, unless another does so by then. */
-  async #keep(ended: Deno.HttpServer | undefined): Promise<void> {
+  async #keep(ended: Accepting | undefined): Promise<void> {
     while (!this.#stopping && this.#server === ended) {
       await sleep(RELISTEN_MS);
       if (this.#stopping || this.#server !== ended) return;
       try {
         if (this.#address.transport === "unix") await clearSocket(this.#address.path);
-        this.#server = this.#serve();
+        this.#server = await this.#serve();
         return;
       } catch {
         // Still none to spare: try again.
@@ -203,12 +204,6 @@ function endpointOf(address: Address): Endpoint {
 
 function isWildcard({ hostname }: { readonly hostname: string }): boolean {
   return hostname === "0.0.0.0" || hostname === "::";
-}
-
-function peerOf(remote: Deno.Addr): Endpoint {
-  // A peer on a Unix socket has no address of its own. "unix:" is what programs know from nginx.
-  if (!("hostname" in remote)) return { address: "unix:", port: 0 };
-  return { address: remote.hostname, port: remote.port };
 }
 
 /** A socket that nobody listens on was left behind by a killed process and is in the way. */

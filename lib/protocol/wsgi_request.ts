@@ -64,6 +64,8 @@ export function requestFromExchange(
 export function originalRequest(exchange: Exchange): Request | undefined {
   const { request, scheme, authority, target, path, withholds } = exchange;
   if (request === undefined || !isPlain(target, path)) return undefined;
+  // Made by another server: it tells of the client's request, but is none that the runtime could send on.
+  if (request.constructor !== Request) return undefined;
   if (request.url !== `${scheme}://${authority}${target}`) return undefined;
   let clean = true;
   exchange.headers.forEach((_value, name) => {

@@ -7,18 +7,18 @@ import { processesWith } from "../support/processes.ts";
 const ENDLESS = "printf 'Content-Type: text/plain\\r\\n\\r\\n'; exec cat /dev/zero";
 const PAUSING = "printf 'Content-Type: text/plain\\r\\n\\r\\na'; sleep 1.5; printf b";
 
-function table(): string {
+function table(listener: string): string {
   const routes = [
     { path: "/endless", cgi: { script: "/bin/sh", args: ["-c", ENDLESS] } },
     { path: "/pausing", cgi: { script: "/bin/sh", args: ["-c", PAUSING] } },
   ];
-  return `server:\n  sendTimeout: 500ms\n  accessLog: json\n` +
+  return `server:\n  listener: ${listener}\n  sendTimeout: 500ms\n  accessLog: json\n` +
     `routes: ${JSON.stringify(routes)}\n`;
 }
 
-for (const listener of ["deno"]) {
+for (const listener of ["deno", "node"]) {
   Deno.test(`${listener}: sendTimeout ends the program of a client that takes nothing`, async () => {
-    await withGateway(table(), async (gateway) => {
+    await withGateway(table(listener), async (gateway) => {
       using client = await Client.connect(gateway.port);
       await client.write("GET /endless HTTP/1.1\r\nHost: h\r\n\r\n");
       await eventually(async () => (await gateway.log()).includes('"send-timeout"'));
@@ -27,7 +27,7 @@ for (const listener of ["deno"]) {
   });
 
   Deno.test(`${listener}: sendTimeout does not count while the program is waited for`, async () => {
-    await withGateway(table(), async (gateway) => {
+    await withGateway(table(listener), async (gateway) => {
       const { text, whole } = await ask(gateway.port, { target: "/pausing" });
       assert.deepEqual({ text, whole }, { text: "ab", whole: true });
     });

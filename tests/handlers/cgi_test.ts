@@ -6,25 +6,13 @@ import { exchangeOf } from "../support/exchange.ts";
 import { eventually, type TestGateway, TESTS, withGateway } from "../support/gateway.ts";
 import { processesWith } from "../support/processes.ts";
 import { ENVIRON, exit, formatPlay, HANG, OK, type Play, say, wait } from "../upstreams/play.ts";
-import { handlerContract, linesOf, parseEnviron, type Stage } from "./contract.ts";
+import { handlerContract, linesOf, parseEnviron } from "./contract.ts";
+import { CGI } from "./contract_subjects.ts";
 
 const PROBE = `${TESTS}/upstreams/cgi_probe.sh`;
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-const stage: Stage = {
-  fields: (env) => ({ script: PROBE, env }),
-  // Every process of a run, and each that it started, has the port in its environ.
-  running: (port) => processesWith(`SERVER_PORT=${port}`).length,
-  async [Symbol.asyncDispose]() {},
-};
-
-handlerContract({
-  kind: "cgi",
-  speaksBytes: true,
-  exactBytes: false,
-  ownVariables: ["PATH", "DOCUMENT_ROOT", "PATH_TRANSLATED", "SCRIPT_FILENAME"],
-  stage: () => Promise.resolve(stage),
-});
+handlerContract(CGI);
 
 /** Serves `/p/*` by the probe with these fields. */
 async function withCgi(
@@ -35,7 +23,7 @@ async function withCgi(
   const table = `server:\n  accessLog: json\nroutes: ${JSON.stringify(routes)}\n`;
   await withGateway(table, async (gateway) => {
     await body(gateway);
-    await eventually(() => stage.running(gateway.port) === 0);
+    await eventually(() => processesWith(`SERVER_PORT=${gateway.port}`).length === 0);
   });
 }
 

@@ -40,6 +40,8 @@ export interface Subject {
    * need be; or `always`, and 0 where there is no body.
    */
   readonly tellsLength?: "known" | "body" | "always";
+  /** Which of the runtime's servers listens. Default: its own. */
+  readonly listener?: "node";
   /** Variables that this kind has beyond the environ of all. */
   readonly ownVariables: readonly string[];
   stage(): Promise<Stage>;
@@ -89,7 +91,8 @@ export function testWithProbe(
   body: (theatre: Theatre) => Promise<void>,
   setting: Setting = {},
 ): void {
-  Deno.test(`${subject.kind}: ${name}`, async () => {
+  const by = subject.listener === undefined ? "" : ` (${subject.listener})`;
+  Deno.test(`${subject.kind}${by}: ${name}`, async () => {
     const progressFile = await Deno.makeTempFile({ dir: "/tmp", prefix: "pt-progress-" });
     try {
       await using stage = await subject.stage();
@@ -109,7 +112,7 @@ export function testWithProbe(
 }
 
 function tableOf(
-  { kind }: Subject,
+  { kind, listener }: Subject,
   { route = {}, server = {}, more = [] }: Setting,
   fields: (env: Readonly<Record<string, string>>) => unknown,
 ): string {
@@ -117,7 +120,7 @@ function tableOf(
     { path: "/p/*", name: "probe", [kind]: fields({}), ...route },
     ...more.map(({ path, env }) => ({ path, [kind]: fields(env) })),
   ];
-  const settings = Object.entries({ accessLog: "json", ...server })
+  const settings = Object.entries({ accessLog: "json", ...(listener && { listener }), ...server })
     .map(([key, value]) => `  ${key}: ${JSON.stringify(value)}\n`);
   return `server:\n${settings.join("")}routes: ${JSON.stringify(routes)}\n`;
 }

@@ -228,7 +228,9 @@ function testPaths(subject: Subject): void {
 
 function testMethods(subject: Subject): void {
   testWithProbe(subject, "passes any method as it is (RFC 3875 §4.1.12)", async (theatre) => {
-    for (const method of ["PROPFIND", "get", "OPTIONS", "A!#$"]) {
+    // The parser of the Node-compatible server has a list of its own.
+    const others = subject.listener === "node" ? ["REPORT"] : ["get", "A!#$"];
+    for (const method of ["PROPFIND", "OPTIONS", ...others]) {
       assert.equal((await environOf(theatre, { method }))["REQUEST_METHOD"], method);
     }
   });

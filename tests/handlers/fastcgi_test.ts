@@ -5,26 +5,9 @@ import { processesWith } from "../support/processes.ts";
 import { type FastcgiProbe, serveFastcgiProbe } from "../upstreams/fastcgi_probe.ts";
 import { ENVIRON, formatPlay, HANG, OK, type Play, say } from "../upstreams/play.ts";
 import { handlerContract, linesOf, parseEnviron } from "./contract.ts";
+import { FASTCGI } from "./contract_subjects.ts";
 
-handlerContract({
-  kind: "fastcgi",
-  speaksBytes: true,
-  exactBytes: true,
-  ownVariables: [],
-  stage: async () => {
-    const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "pt-fcgi-" });
-    const probe = serveFastcgiProbe(`${folder}/s`);
-    return {
-      fields: (env) => ({ connect: `unix:${folder}/s`, env }),
-      running: () => probe.running,
-      async [Symbol.asyncDispose]() {
-        await probe[Symbol.asyncDispose]();
-        await Deno.remove(folder, { recursive: true });
-        assert.deepEqual(probe.faults, []);
-      },
-    };
-  },
-});
+handlerContract(FASTCGI);
 
 type Routes = readonly Readonly<Record<string, unknown>>[];
 

@@ -47,7 +47,7 @@ export async function withGateway(
   const runDir = await Deno.makeTempDir({ dir: "/tmp", prefix: "pt-" });
   stack.defer(() => Deno.remove(runDir, { recursive: true }));
   const read = (text: string) =>
-    parseTable(inRunDir(text, runDir), { file: "test.yaml", folder: TESTS }, kinds);
+    parseTable(inRunDir(byListener(text), runDir), { file: "test.yaml", folder: TESTS }, kinds);
   const table = read(yaml);
   const out = new Memory();
   const err = new Memory();
@@ -68,6 +68,15 @@ export async function withGateway(
     log: async () => (await log.flush(), err.text),
     reload,
   });
+}
+
+/** Any test can be tried with the other listener: `PORTICO_TEST_LISTENER=node`. */
+function byListener(yaml: string): string {
+  const listener = Deno.env.get("PORTICO_TEST_LISTENER");
+  if (listener === undefined || yaml.includes("listener:")) return yaml;
+  return /^server:$/m.test(yaml)
+    ? yaml.replace(/^server:$/m, `server:\n  listener: ${listener}`)
+    : `server:\n  listener: ${listener}\n${yaml}`;
 }
 
 /** Tests run side by side: each has a run folder of its own. */

@@ -1,0 +1,4 @@
+import { handlerContract } from "./contract.ts";
+import { CGI } from "./contract_subjects.ts";
+
+handlerContract({ ...CGI, listener: "node" });
