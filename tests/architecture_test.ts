@@ -171,6 +171,11 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   // Its compressors flush when they are told to; the platform's promise nothing of the kind.
   "lib/io/encoder.ts": ["node:buffer", "node:zlib"],
   "lib/io/listen_socket.ts": ["node:net"],
+  // The listener of `server.listener: node`: the runtime has it as Node's alone.
+  "lib/io/node_request.ts": ["node:http"],
+  "lib/io/node_response.ts": ["node:http"],
+  "lib/io/node_server.ts": ["node:http", "node:https", "node:net", "node:stream"],
+  "lib/io/raw_upgrade.ts": ["node:stream"],
   // The runtime's own way to ask for a file that may not be there is an error.
   "lib/io/file_tree.ts": ["node:fs"],
   "lib/io/wsgi_module.ts": ["node:url"],

@@ -32,7 +32,7 @@ export interface NodeLimits {
 
 /** How long the rest of a body may come that nobody wants, so that its sender gets to see the answer. */
 const LINGER_MS = 2000;
-const PROBE_MS = 5000;
+const LOOK_MS = 2000;
 const MOST_LOOKS_APART_MS = 1000;
 const NO_LIMIT = 0;
 
@@ -54,7 +54,9 @@ class NodeServer implements Accepting {
   /** Connections since the last look. */
   #heard = 0;
   #isStopping = false;
-  #probe: ReturnType<typeof setInterval> | undefined;
+  #clock: ReturnType<typeof setInterval> | undefined;
+  /** A connection of our own that was made at the last look. */
+  #probing: Deno.Conn | undefined;
 
   constructor(opening: Opening, limits: NodeLimits) {
     this.#opening = opening;
@@ -101,7 +103,7 @@ class NodeServer implements Accepting {
     await promise;
     this.#server.off("error", failed);
     this.#server.on("error", (error) => this.#ended.reject(error));
-    this.#probe = setInterval(() => this.#look(), PROBE_MS);
+    this.#clock = setInterval(() => this.#look(), LOOK_MS);
   }
 
   renew(tls: TlsPair): void {
@@ -113,7 +115,8 @@ class NodeServer implements Accepting {
   shutdown(): Promise<void> {
     if (!this.#isStopping) {
       this.#isStopping = true;
-      clearInterval(this.#probe);
+      clearInterval(this.#clock);
+      if (this.#probing !== undefined) closeQuietly(this.#probing);
       this.#server.close();
       for (const socket of this.#sockets) {
         if (!this.#busy.has(socket)) socket.destroy();
@@ -187,28 +190,33 @@ class NodeServer implements Accepting {
   }
 
   /** Nobody came for some time: is that so, or does the listener not hear any more? */
-  async #look(): Promise<void> {
-    if (this.#heard > 0 || this.#isStopping) {
+  #look(): void {
+    const probing = this.#probing;
+    this.#probing = undefined;
+    if (probing !== undefined) closeQuietly(probing);
+    if (this.#heard > 0) {
       this.#heard = 0;
-      return;
+    } else if (probing === undefined) {
+      this.#knock();
+    } else {
+      clearInterval(this.#clock);
+      this.#server.close();
+      this.#ended.reject(new Error("It accepts no connections any more"));
     }
+  }
+
+  async #knock(): Promise<void> {
     const { address } = this.#opening;
+    const to = address.transport === "unix" ? address : { ...address, port: this.addr?.port ?? 0 };
     try {
-      const own = this.addr?.port ?? 0;
-      const to = address.transport === "unix" ? address : { ...address, port: own };
       const host = formatAddress(to);
       if ((await Deno.permissions.query({ name: "net", host })).state !== "granted") return;
       const connection = await dialOnce(to);
-      await new Promise((resolve) => setTimeout(resolve, LINGER_MS));
-      closeQuietly(connection);
+      if (this.#isStopping) closeQuietly(connection);
+      else this.#probing = connection;
     } catch {
       // Descriptors have run out: there will be another look.
-      return;
     }
-    if (this.#heard > 0 || this.#isStopping) return;
-    clearInterval(this.#probe);
-    this.#server.close();
-    this.#ended.reject(new Error("It accepts no connections any more"));
   }
 }
 
