@@ -89,7 +89,9 @@ export class Listener {
   /** Whether the system would not let somebody else listen there beside it. */
   isInTheWayOf(other: Address): boolean {
     const own = this.#address;
-    if (own.transport === "unix" || other.transport === "unix") return false;
+    if (own.transport === "unix" || other.transport === "unix") {
+      return formatAddress(own) === formatAddress(other);
+    }
     if (own.port !== other.port) return false;
     return own.hostname === other.hostname || isWildcard(own) || isWildcard(other);
   }
