@@ -41,7 +41,8 @@ function nameOf(url: string): string {
 
 /** What none of the parts takes that every gateway has. */
 const IO = [
-  ...["body", "body_reader", "collect_body", "dial", "incoming_body", "layers", "listener", "pace"],
+  ...["body", "body_reader", "collect_body", "deno_server", "dial", "incoming_body", "layers"],
+  ...["listener", "pace"],
   ...["password_thread", "route_service", "spool", "tls_files"],
 ].map((name) => `lib/io/${name}.ts`);
 

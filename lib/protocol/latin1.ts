@@ -4,7 +4,6 @@
  * Strategy: Node's Buffer decodes several times as fast as all else that there is, but takes as long to
  * load as the whole of a small server. So it is loaded when there is enough to do for it.
  */
-import type { Buffer } from "node:buffer";
 import type { ByteString } from "../exchange.ts";
 
 /** Below this many bytes, adding up characters beats a call into the runtime. */
@@ -53,6 +52,6 @@ function slowly(bytes: Uint8Array): ByteString {
 }
 
 async function loadNative(): Promise<void> {
-  const node: { Buffer: typeof Buffer; isAscii: Native["isAscii"] } = await import("node:buffer");
-  native = { latin1Slice: node.Buffer.prototype.latin1Slice, isAscii: node.isAscii };
+  const { Buffer, isAscii } = await import("node:buffer");
+  native = { latin1Slice: Buffer.prototype.latin1Slice, isAscii };
 }
