@@ -59,6 +59,7 @@ export class Administration implements Administered {
       active,
       routes: current.surveyRoutes(),
       caches: current.surveyCaches(),
+      spans: current.spans,
     };
   }
 

@@ -73,6 +73,12 @@ export class ClientGone extends Error {
   }
 }
 
+/** The stable name of what went wrong. */
+export function failureOf(error: unknown): string {
+  if (error instanceof GatewayError || error instanceof ProtocolError) return error.failure;
+  return error instanceof ClientGone ? "client-gone" : "internal";
+}
+
 /** Maps anything thrown on the request path to a {@link GatewayError}. The gateway alone calls it. */
 export function toGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;

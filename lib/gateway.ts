@@ -12,6 +12,7 @@ import { ClientGone, GatewayError, toGatewayError } from "./errors.ts";
 import type { Exchange, HeaderPair, Outcome, ReadyResponse, Reply } from "./exchange.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import type { Tracer } from "./observe/tracer.ts";
 import type { Trust } from "./protocol/forwarding.ts";
 import { forbidsBody } from "./protocol/http_fields.ts";
 import { openResponse, wholeResponse } from "./response.ts";
@@ -31,6 +32,8 @@ export interface GatewayOptions {
   readonly trust: Trust;
   /** Undefined: nobody counts. */
   readonly metrics?: Metrics | undefined;
+  /** Undefined: nobody traces. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export class Gateway {
@@ -41,12 +44,13 @@ export class Gateway {
   readonly #trust: Trust;
   readonly #dev: boolean;
   readonly #metrics: Metrics | undefined;
+  readonly #tracer: Tracer | undefined;
   readonly #slowMs: number;
   readonly #sendTimeoutMs: number | undefined;
   #active = 0;
   #whenIdle: (() => void) | undefined;
 
-  constructor({ table, routes, log, sweeper, trust, metrics }: GatewayOptions) {
+  constructor({ table, routes, log, sweeper, trust, metrics, tracer }: GatewayOptions) {
     this.#routes = routes;
     this.#router = createRouter(table.routes);
     this.#log = log;
@@ -55,6 +59,7 @@ export class Gateway {
     this.#dev = table.server.dev;
     this.#metrics = metrics;
     this.#sendTimeoutMs = table.server.sendTimeoutMs || undefined;
+    this.#tracer = tracer;
     this.#slowMs = table.server.slowRequestMs ?? Infinity;
   }
 
@@ -72,6 +77,7 @@ export class Gateway {
   handle(request: Request, connection: Connection): Response | Promise<Response> {
     const visit = new Visit(request, connection);
     this.#active++;
+    if (this.#tracer !== undefined) visit.lifeline.trace = this.#tracer.begin(visit);
     try {
       const exchange = receive(request, connection, this.#trust, visit);
       visit.exchange = exchange;
@@ -183,6 +189,7 @@ export class Gateway {
       progress: visit,
       onAbort: visit.route?.config.options.onAbort ?? "kill",
       done: (bytes, failure) => {
+        visit.lifeline.trace?.ended("response_body", visit.answeredAt, failure);
         if (failure !== undefined) this.#report(visit, reply.status, failure, "answer cut short: ");
         this.#end(visit, reply.status, bytes);
       },
@@ -223,7 +230,8 @@ export class Gateway {
     this.#sweeper.delete(visit);
     this.#active--;
     if (this.#active === 0) this.#whenIdle?.();
-    const counts = this.#metrics !== undefined || this.#slowMs < Infinity;
+    const counts = this.#metrics !== undefined || this.#slowMs < Infinity ||
+      this.#tracer !== undefined;
     if (!counts && !this.#log.wantsAccess) return;
     visit.end(status, bytes);
     const { ledger } = visit;
@@ -235,6 +243,7 @@ export class Gateway {
   /** All is known of the request now. */
   #tell(visit: Visit): void {
     this.#metrics?.count(visit, visit.route?.meter);
+    this.#tracer?.finish(visit);
     if (visit.durationMs > this.#slowMs) this.#tellSlow(visit);
     if (!this.#log.wantsAccess) return;
     const { logged: request, status, bytes, durationMs, firstByteMs, ledger } = visit;

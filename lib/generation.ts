@@ -15,11 +15,13 @@ import { Spool } from "./io/spool.ts";
 import { type AdminToken, openAdminToken } from "./observe/admin_token.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import type { SpanExporter } from "./observe/span_exporter.ts";
 import type { SurveyedCache, SurveyedRoute } from "./observe/survey.ts";
 import { allowOf } from "./own_answers.ts";
 import { createTrust, type Trust } from "./protocol/forwarding.ts";
 import type { Shares } from "./shares.ts";
 import type { Sweeper } from "./sweeper.ts";
+import { openTracing } from "./tracing.ts";
 import type { OpenRoute } from "./visit.ts";
 
 /** What all generations of a server have in common. */
@@ -44,6 +46,8 @@ export interface Generation extends AsyncDisposable {
   /** Each route with its meter, and how its service is. */
   surveyRoutes(): readonly SurveyedRoute[];
   surveyCaches(): readonly SurveyedCache[];
+  /** What sends the spans of requests; undefined: nobody traces. */
+  readonly spans: SpanExporter | undefined;
 }
 
 /** Opens every route, all at once; rejects if one cannot, naming it, with all others closed again. */
@@ -58,10 +62,13 @@ export async function openGeneration(
   const token = variable === undefined ? undefined : openAdminToken(variable);
   // Its pages are answered by a module that plain tables need not; sources may change before it is asked.
   if (table.admin !== undefined) await import("./observe/admin.ts");
+  const tracing = await openTracing(table.server, ground);
   const results = await Promise.allSettled(table.routes.map((route) => opening.open(route)));
   const routes = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   const close = async () => {
     await Promise.all(routes.map(({ service }) => service[Symbol.asyncDispose]()));
+    // Programs that end late are told of too.
+    await tracing?.[Symbol.asyncDispose]();
   };
   const failure = results.find((result) => result.status === "rejected");
   if (failure !== undefined) {
@@ -71,7 +78,7 @@ export async function openGeneration(
   const { log, sweeper } = ground;
   return {
     table,
-    gateway: new Gateway({ table, routes, log, sweeper, trust, metrics }),
+    gateway: new Gateway({ table, routes, log, sweeper, trust, metrics, tracer: tracing?.tracer }),
     trust,
     allow: allowOf(table.routes),
     uploads: () => opening.uploads,
@@ -79,6 +86,7 @@ export async function openGeneration(
     token,
     surveyRoutes: () =>
       routes.map(({ config, meter, state }) => ({ summary: summaryOf(config), meter, state })),
+    spans: tracing?.exporter,
     surveyCaches: () => Array.from(opening.caches, (cache) => surveyCache(cache, table)),
     [Symbol.asyncDispose]: close,
   };

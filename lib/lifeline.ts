@@ -7,6 +7,7 @@
  */
 
 import { Ledger } from "./ledger.ts";
+import type { Trace } from "./trace.ts";
 
 /** Called once, with the reason. */
 export type CutListener = (reason: Error) => void;
@@ -14,13 +15,15 @@ export type CutListener = (reason: Error) => void;
 export class Lifeline {
   #reason: Error | undefined;
   #listeners: CutListener[] | undefined;
+  /** Where the request stands in a trace; undefined: nobody traces. */
+  trace: Trace | undefined;
   /** When the program got the request, by `performance.now()`; 0 until then. */
   #handedOver = 0;
   #ledger: Ledger | undefined;
 
   /** What the request cost. Made when first asked for: most small answers cost nothing worth telling. */
   get ledger(): Ledger {
-    return this.#ledger ??= new Ledger();
+    return this.#ledger ??= new Ledger(this.trace);
   }
 
   /** The ledger if anything was written into it. */

@@ -43,7 +43,7 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
   return needs;
 }
 
-function serverNeeds({ tls, originSecret, accessLogFile }: Table["server"]): Need[] {
+function serverNeeds({ tls, originSecret, accessLogFile, traces }: Table["server"]): Need[] {
   const needs: Need[] = [];
   if (accessLogFile !== undefined) {
     const reason = "to write the access log";
@@ -56,7 +56,18 @@ function serverNeeds({ tls, originSecret, accessLogFile }: Table["server"]): Nee
     const reason = "to know what the CDN sends";
     needs.push({ who: "server.originSecret", name: "env", value: originSecret.env, reason });
   }
-  return needs;
+  return [...needs, ...tracesNeeds(traces)];
+}
+
+function tracesNeeds(traces: Table["server"]["traces"]): Need[] {
+  if (traces === undefined) return [];
+  const who = "server.traces";
+  const { protocol, hostname, port } = new URL(traces.endpoint);
+  const value = `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+  const needs: Need[] = [{ who, name: "net", value, reason: "to send spans there" }];
+  if (traces.headersEnv === undefined) return needs;
+  const reason = "to know what the collector asks for";
+  return [...needs, { who, name: "env", value: traces.headersEnv, reason }];
 }
 
 function adminNeeds(admin: Table["admin"]): Need[] {

@@ -40,7 +40,13 @@ function areaOf(path: string): string {
 const SOURCES = ["main.ts", ...filesBelow("lib").filter((path) => path.endsWith(".ts"))];
 
 /** The pure values that every part may speak of. */
-const VALUES = ["lib/errors.ts", "lib/exchange.ts", "lib/ledger.ts", "lib/lifeline.ts"];
+const VALUES = [
+  "lib/errors.ts",
+  "lib/exchange.ts",
+  "lib/ledger.ts",
+  "lib/lifeline.ts",
+  "lib/trace.ts",
+];
 /** The grammar of values in routes.yaml. */
 const GRAMMAR = ["lib/fields.ts", "lib/values.ts"];
 

@@ -24,6 +24,7 @@ import type { Report } from "./position.ts";
 import { range } from "./range.ts";
 import type { ServerOptions } from "./table.ts";
 import { readListeners, tls } from "./tls.ts";
+import { traces, tracesOptions } from "./traces.ts";
 import { itemsOf, type Slot, valueOf } from "./tree.ts";
 
 /** Port 0 is a new port each time. */
@@ -96,6 +97,10 @@ export const serverSchema = fields({
     optional(text),
     "A file for the access log instead of standard output; opened anew at SIGUSR1.",
   ),
+  traces: described(
+    optional(traces),
+    "Where spans of the requests go: an OTLP collector's URL, or a map of fields.",
+  ),
   dev: described(
     v.optional(flag, false),
     "For development: protocol validators run, and error pages explain.",
@@ -142,6 +147,7 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     keepAliveTimeout,
     maxConnections,
     maxRequestHead,
+    traces,
     ...options
   } = read ??
     v.parse(serverSchema, {});
@@ -185,6 +191,7 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     ...readListeners({ listen, tls }, { slot, folder, report }),
     ...(clientIpHeader === undefined ? {} : { clientIpHeader }),
     ...(originSecret === undefined ? {} : { originSecret }),
+    ...(traces === undefined ? {} : { traces: tracesOptions(traces) }),
     spoolDir,
     runDir,
   };

@@ -33,6 +33,8 @@ export interface ServerOptions {
   readonly accessLog: "combined" | "json" | "off" | LogTemplate;
   /** Absolute; undefined: standard output. */
   readonly accessLogFile?: string;
+  /** Undefined: nobody traces. */
+  readonly traces?: TracesOptions;
   readonly dev: boolean;
   /** Absolute folder for request bodies that outgrow memory. */
   readonly spoolDir: string;
@@ -65,6 +67,19 @@ export interface OriginSecretOptions {
   readonly env: string;
   /** Peers of whom it is not asked; as `trustedProxies`. */
   readonly except: readonly string[];
+}
+
+/** Where the spans of requests go. */
+export interface TracesOptions {
+  /** The whole URL. */
+  readonly endpoint: string;
+  /** Of the traces that begin here, 0 to 1. */
+  readonly sampleRatio: number;
+  /** Whose trace is taken up. */
+  readonly acceptFrom: "trustedProxies" | "everybody" | "nobody";
+  readonly serviceName: string;
+  /** The variable that holds fields for the collector. */
+  readonly headersEnv?: string;
 }
 
 /** The operator's own listener. */

@@ -102,6 +102,7 @@ class LedLifeline extends Lifeline {
   constructor(leader: Lifeline) {
     super();
     this.#leader = leader;
+    this.trace = leader.trace;
   }
 
   override get ledger(): Ledger {

@@ -58,10 +58,15 @@ export async function runCgi(request: CgiRequest): Promise<Outcome> {
 }
 
 function start({ exchange, command, body, onExit, onEnd }: CgiRequest): Deno.ChildProcess {
+  const { lifeline } = exchange;
+  const since = performance.now();
   try {
-    exchange.lifeline.throwIfCut();
-    return startProgram(command, body !== null);
+    lifeline.throwIfCut();
+    const child = startProgram(command, body !== null);
+    lifeline.ledger.spawned(since);
+    return child;
   } catch (error) {
+    lifeline.trace?.ended("spawn", since, error);
     onExit();
     onEnd();
     body?.close();

@@ -64,9 +64,10 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
     this.#dialAny(lifeline).then((reached) => {
       if (left) return this.leave(reached);
       lifeline.forget(leave);
-      lifeline.ledger.connectMs = performance.now() - since;
+      lifeline.ledger.connected(since);
       resolve(reached);
     }, (error) => {
+      lifeline.trace?.ended("connect", since, error);
       lifeline.forget(leave);
       this.#slots.give();
       reject(error);

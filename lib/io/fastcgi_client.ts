@@ -107,6 +107,7 @@ class Conversation<Link extends FcgiLink> {
   #again(): Promise<Outcome> {
     this.#release(false, true);
     const { lifeline } = this.#request.exchange;
+    lifeline.ledger.resends++;
     const fresh = () => this.#source.fresh(lifeline, this.#link);
     return begin(this.#source, this.#request, this.#tries + 1, fresh);
   }

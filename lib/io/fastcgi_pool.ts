@@ -197,10 +197,12 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     lifeline.onCut(leave);
     this.#open(site).finally(() => lifeline.forget(leave)).then((connection) => {
       if (left) return this.release(connection, true);
-      const { ledger } = lifeline;
-      ledger.connectMs = (ledger.connectMs ?? 0) + performance.now() - since;
+      lifeline.ledger.connected(since);
       resolve(connection);
-    }, reject);
+    }, (error) => {
+      lifeline.trace?.ended("connect", since, error);
+      reject(error);
+    });
     return promise;
   }
 

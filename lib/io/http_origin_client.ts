@@ -58,6 +58,7 @@ export async function converse(
     for (let tries = 1;; tries++) {
       const outcome = await new Conversation(pool, connection, request, tries).open();
       if (outcome !== undefined) return outcome;
+      lifeline.ledger.resends++;
       connection = await pool.fresh(lifeline);
     }
   } catch (error) {

@@ -40,6 +40,7 @@ export class IncomingBody implements SizedBody, Sender {
   readonly #options: IncomingOptions;
   readonly #reader: BodyReader;
   readonly #stop = () => this.close();
+  readonly #since = performance.now();
   #memory: ArrayBuffer | undefined;
   #fault: GatewayError | undefined;
   #closed = false;
@@ -92,6 +93,7 @@ export class IncomingBody implements SizedBody, Sender {
     const { lifeline } = this.#exchange;
     lifeline.forget(this.#stop);
     lifeline.ledger.receivedBytes = this.received;
+    lifeline.trace?.ended("request_body", this.#since, lifeline.reason ?? this.#fault);
     this.#reader.cancel().catch(() => {});
   }
 

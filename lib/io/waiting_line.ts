@@ -46,18 +46,17 @@ export class WaitingLine<T> {
     const since = performance.now();
     const leave = (reason: Error) => {
       this.#places.splice(this.#places.indexOf(place), 1);
-      place.called();
+      called(reason);
       reject(reason);
     };
     const timer = setTimeout(
       () => leave(overCapacity("queue-timeout", `Waited ${queueTimeoutMs} ms for a turn`)),
       queueTimeoutMs,
     );
-    const called = () => {
+    const called = (reason?: Error) => {
       clearTimeout(timer);
       lifeline.forget(leave);
-      const { ledger } = lifeline;
-      ledger.queuedMs = (ledger.queuedMs ?? 0) + performance.now() - since;
+      lifeline.ledger.queued(since, reason);
     };
     const place: Place<T> = { lifeline, called, resolve, reject };
     this.#places.push(place);

@@ -32,12 +32,15 @@ export class RouteMeter {
   readonly firstByte = new Histogram(TIME_BOUNDS);
   readonly queue = new Histogram(TIME_BOUNDS);
   readonly connect = new Histogram(TIME_BOUNDS);
+  readonly spawn = new Histogram(TIME_BOUNDS);
   readonly sent = new Histogram(SIZE_BOUNDS);
   readonly received = new Histogram(SIZE_BOUNDS);
   /** By the failure's name. */
   readonly failures = new Map<string, number>();
   /** By exit code, or the name of the signal. */
   readonly exits = new Map<string, number>();
+  /** How often requests were sent to an upstream again. */
+  resends = 0;
   /** Requests under way. */
   active = 0;
   /** Requests whose end is the fault of the gateway or of what is behind it. */
@@ -61,9 +64,11 @@ export class RouteMeter {
     if (ledger !== undefined) this.#countCost(ledger);
   }
 
-  #countCost({ queuedMs, connectMs, receivedBytes, exit }: Ledger): void {
+  #countCost({ queuedMs, connectMs, spawnMs, receivedBytes, exit, resends }: Ledger): void {
     if (queuedMs !== undefined) this.queue.observe(queuedMs / 1000);
     if (connectMs !== undefined) this.connect.observe(connectMs / 1000);
+    if (spawnMs !== undefined) this.spawn.observe(spawnMs / 1000);
+    this.resends += resends;
     if (receivedBytes !== undefined) this.received.observe(receivedBytes);
     if (exit !== undefined) increase(this.exits, String(exit));
   }
@@ -74,7 +79,7 @@ function increase(counts: Map<string, number>, name: string): void {
 }
 
 /** Whether the gateway or what is behind it is to blame: no client is, nor one that has left. */
-function hasFailed({ status, failure }: Done): boolean {
+export function hasFailed({ status, failure }: Pick<Done, "status" | "failure">): boolean {
   return status >= 500 || (status < 400 && failure !== undefined && failure !== "client-gone");
 }
 

@@ -23,7 +23,21 @@ export function scrape(metrics: Metrics, survey: Survey, accept: string | null):
   writePools(out, statuses);
   writeProcesses(out, statuses);
   writeCaches(out, survey);
+  if (survey.spans !== undefined) writeSpans(out, survey.spans);
   return { contentType: out.contentType, text: out.end() };
+}
+
+function writeSpans(out: Exposition, { counts, waiting }: NonNullable<Survey["spans"]>): void {
+  out.family(
+    "portico_trace_spans",
+    "counter",
+    "Spans of recorded requests, by what became of them.",
+  );
+  out.counter({ outcome: "exported" }, counts.exported);
+  out.counter({ outcome: "dropped" }, counts.dropped);
+  out.counter({ outcome: "refused" }, counts.refused);
+  out.family("portico_trace_waiting_requests", "gauge", "Requests whose spans wait to be sent.");
+  out.gauge({}, waiting);
 }
 
 function writeServer(out: Exposition, metrics: Metrics, { ready, routes }: Survey): void {
@@ -86,6 +100,11 @@ const COSTS: readonly (readonly [string, string, (meter: RouteMeter) => Histogra
     "Time to connect to the upstream, of requests that had to.",
     ({ connect }) => connect,
   ],
+  [
+    "portico_spawn_seconds",
+    "Time to start a process, of requests that had one started.",
+    ({ spawn }) => spawn,
+  ],
 ];
 
 function writeCosts(out: Exposition, meters: readonly RouteMeter[]): void {
@@ -95,6 +114,10 @@ function writeCosts(out: Exposition, meters: readonly RouteMeter[]): void {
       const histogram = of(meter);
       if (histogram.count > 0) out.histogram({ http_route: meter.name }, histogram);
     }
+  }
+  out.family("portico_request_resends", "counter", "How often a request was sent again.");
+  for (const { name, resends } of meters) {
+    if (resends > 0) out.counter({ http_route: name }, resends);
   }
   out.family("portico_program_exits", "counter", "How programs ended: exit code, or signal.");
   for (const { name, exits } of meters) {

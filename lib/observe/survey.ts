@@ -1,6 +1,7 @@
 /** What a server tells of itself when it is asked: the table with its meters, and how its services are. */
 import type { RouteSummary, ServiceStatus, Stateful } from "../handler.ts";
 import type { RouteMeter } from "./metrics.ts";
+import type { SpanExporter } from "./span_exporter.ts";
 
 export interface SurveyedRoute {
   readonly summary: RouteSummary;
@@ -25,6 +26,8 @@ export interface Survey {
   readonly active: number;
   readonly routes: readonly SurveyedRoute[];
   readonly caches: readonly SurveyedCache[];
+  /** Undefined: nobody traces. */
+  readonly spans?: Pick<SpanExporter, "counts" | "waiting"> | undefined;
 }
 
 export interface StatusOfRoute extends ServiceStatus {

@@ -12,6 +12,7 @@ import {
   type HeaderPair,
   type Mount,
 } from "../exchange.ts";
+import type { Trace } from "../trace.ts";
 import { isHopByHop } from "./http_fields.ts";
 import { latin1FromBytes } from "./latin1.ts";
 
@@ -72,6 +73,8 @@ export function walkEnviron(
   sink: EnvironSink,
 ): void {
   let target = plan.overridden === null ? sink : new Except(plan.overridden, sink);
+  const { trace } = exchange.lifeline;
+  if (trace !== undefined) target = walkTrace(trace, target);
   if (exchange.variables !== undefined) {
     target = walkVariables(plan, exchange.variables, target);
   }
@@ -95,6 +98,23 @@ function walkVariables(
   }
   return new Except(told, sink);
 }
+
+/**
+ * Where the request stands in its trace, in the form of a request field and in that of programs that are
+ * started (OpenTelemetry, "Environment Variables as Context Propagation Carriers").
+ */
+function walkTrace({ traceparent, tracestate }: Trace, sink: EnvironSink): EnvironSink {
+  sink.set("HTTP_TRACEPARENT", traceparent);
+  sink.set("TRACEPARENT", traceparent);
+  if (tracestate !== undefined) {
+    sink.set("HTTP_TRACESTATE", tracestate);
+    sink.set("TRACESTATE", tracestate);
+  }
+  return new Except(TRACE_VARIABLES, sink);
+}
+
+/** What the client says of its trace is not for the program. */
+const TRACE_VARIABLES: ReadonlySet<string> = new Set(["HTTP_TRACEPARENT", "HTTP_TRACESTATE"]);
 
 /** The whole environ as text-by-name; for `explain`, tests and protocols that need a map anyway. */
 export function collectEnviron(

@@ -45,19 +45,9 @@ const MAX_PEERS = 1024;
  */
 export function createTrust(cidrs: readonly string[], clientField?: string): Trust {
   const ranges = readRanges(cidrs);
+  const trusts = peersOf(ranges);
   const named = clientField === undefined ? undefined : clientFieldOf(clientField);
   const strange = named === undefined ? NO_CLAIM : { withholds: named.withholds };
-  // Few proxies send many requests: a bounded map spares reading the same address each time.
-  const peers = new Map<string, boolean>();
-  const trusts = (peer: Endpoint) => {
-    const known = peers.get(peer.address);
-    if (known !== undefined) return known;
-    const subject = parseIp(peer.address) ?? (peer.port === 0 ? "unix" : undefined);
-    const trusted = contains(ranges, subject);
-    if (peers.size >= MAX_PEERS) peers.clear();
-    peers.set(peer.address, trusted);
-    return trusted;
-  };
   return {
     resolve(peer, headers, own) {
       const arrival = { peer: plainEndpoint(peer), own };
@@ -66,6 +56,21 @@ export function createTrust(cidrs: readonly string[], clientField?: string): Tru
       const client = named?.read(headers);
       return client === undefined ? told : { ...told, client };
     },
+  };
+}
+
+/** Whether a peer is one of these. */
+export function peersOf(ranges: readonly Range[]): (peer: Endpoint) => boolean {
+  // Few proxies send many requests: a bounded map spares reading the same address each time.
+  const peers = new Map<string, boolean>();
+  return (peer) => {
+    const known = peers.get(peer.address);
+    if (known !== undefined) return known;
+    const subject = parseIp(peer.address) ?? (peer.port === 0 ? "unix" : undefined);
+    const isOne = contains(ranges, subject);
+    if (peers.size >= MAX_PEERS) peers.clear();
+    peers.set(peer.address, isOne);
+    return isOne;
   };
 }
 

@@ -6,6 +6,7 @@
  * Strategy: fields go straight into one buffer that is used again; a name is judged once and remembered.
  */
 import type { ByteString, Exchange } from "../exchange.ts";
+import { isTraceField, type Trace } from "../trace.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { isHopByHop } from "./http_fields.ts";
 
@@ -37,15 +38,23 @@ export function writeRequestHead(
   writer.text(`${method} ${facts.target} HTTP/1.1\r\nhost: ${facts.host}\r\n`);
   const nominated = nominatedFields(headers.get("connection"));
   const { replaces } = facts;
+  const { trace } = exchange.lifeline;
   headers.forEach((value, name) => {
     if (!passes(name) || exchange.withholds(name)) return;
     if (nominated !== null && nominated.includes(name)) return;
     if (replaces !== undefined && replaces.has(name)) return;
+    if (trace !== undefined && isTraceField(name)) return;
     writer.text(`${name}: ${value}\r\n`);
   });
+  if (trace !== undefined) writer.text(traceFields(trace));
   writer.text(
     `${hopFields(exchange, facts.cut)}${bodyField(facts.body, method)}${facts.connection}\r\n`,
   );
+}
+
+function traceFields({ traceparent, tracestate }: Trace): ByteString {
+  const state = tracestate === undefined ? "" : `tracestate: ${tracestate}\r\n`;
+  return `traceparent: ${traceparent}\r\n${state}`;
 }
 
 /** Methods whose requests are expected to have content: its absence is to be told (RFC 9110 §8.6). */

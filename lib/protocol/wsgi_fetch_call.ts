@@ -79,7 +79,9 @@ export class FetchCall {
 
   /** The Response as it is, if nothing speaks against it. */
   #passed(response: Response): ReadyResponse | undefined {
-    if (!this.#passesOn || !isSendable(response)) return undefined;
+    // The signal of a request of our own ends with a body that we draw.
+    if (!this.#passesOn || this.#controller !== undefined) return undefined;
+    if (!isSendable(response)) return undefined;
     const { sent } = this.#exchange;
     if (sent === undefined) return undefined;
     this.#over = true;

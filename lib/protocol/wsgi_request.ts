@@ -7,6 +7,7 @@
  */
 import { GatewayError } from "../errors.ts";
 import { type ByteString, ENCODED_SLASH, type Exchange, type SizedBody } from "../exchange.ts";
+import type { Trace } from "../trace.ts";
 import { encodePath } from "./cgi_path.ts";
 import { bytesFromLatin1 } from "./http_fields.ts";
 import type { Environ } from "./wsgi.ts";
@@ -50,6 +51,8 @@ export function requestFromExchange(
     if (!exchange.withholds(name)) headers.append(name, value);
   });
   headers.set("host", exchange.authority);
+  const { trace } = exchange.lifeline;
+  if (trace !== undefined) setTrace(headers, trace);
   const bytes = body?.bytes;
   return requestOf({
     method: exchange.method,
@@ -60,10 +63,18 @@ export function requestFromExchange(
   });
 }
 
+/** What the client says of its trace is not for the program. */
+function setTrace(headers: Headers, { traceparent, tracestate }: Trace): void {
+  headers.set("traceparent", traceparent);
+  if (tracestate === undefined) headers.delete("tracestate");
+  else headers.set("tracestate", tracestate);
+}
+
 /** The request as it came, if it says by itself all that is true and nothing else. */
 export function originalRequest(exchange: Exchange): Request | undefined {
-  const { request, scheme, authority, target, path, withholds } = exchange;
+  const { request, scheme, authority, target, path, withholds, lifeline } = exchange;
   if (request === undefined || !isPlain(target, path)) return undefined;
+  if (lifeline.trace !== undefined) return undefined;
   // Made by another server: it tells of the client's request, but is none that the runtime could send on.
   if (request.constructor !== Request) return undefined;
   if (request.url !== `${scheme}://${authority}${target}`) return undefined;

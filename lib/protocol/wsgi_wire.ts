@@ -10,6 +10,7 @@
 import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
 import type { ByteString, Exchange, FileRequest, HeaderPair, Mount } from "../exchange.ts";
 import type { Lifeline } from "../lifeline.ts";
+import { Trace } from "../trace.ts";
 import type { HeadReply } from "./cgi_response.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -60,11 +61,11 @@ export type ToGateway =
 /** A message about a call. */
 export type CallMessage = Extract<ToGateway, readonly [string, number, ...unknown[]]>;
 
-const FIXED = 15;
+const FIXED = 17;
 
 /** An exchange and its mount as a list of texts; what the client claimed falsely stays behind. */
 export function encodeExchange(exchange: Exchange, mount: Mount): string[] {
-  const { client, server } = exchange;
+  const { client, server, lifeline: { trace } } = exchange;
   const params = Object.entries(mount.params);
   const words = [
     exchange.id,
@@ -82,6 +83,8 @@ export function encodeExchange(exchange: Exchange, mount: Mount): string[] {
     mount.scriptName,
     mount.pathInfo,
     String(params.length),
+    trace?.traceparent ?? "",
+    trace?.tracestate ?? "",
   ];
   for (const [name, value] of params) words.push(name, value);
   exchange.headers.forEach((value, name) => {
@@ -113,6 +116,7 @@ export function decodeExchange(
     withholds: () => false,
     lifeline,
   };
+  if (word(15) !== "") lifeline.trace = new Trace(word(15), word(16) || undefined, false);
   const params = Object.fromEntries(pairsOf(words, FIXED, headersAt));
   return { exchange, mount: { scriptName: word(12), pathInfo: word(13), params } };
 }

@@ -505,7 +505,7 @@ const SERVER: Cases = {
   ],
   "a misspelt key": [
     "tiemout: 30s",
-    '2:3: Unknown key "tiemout": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, dev, spoolDir, spoolQuota, runDir',
+    '2:3: Unknown key "tiemout": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
   ],
   "a near key": [
     "drainTimout: 30s",
@@ -517,10 +517,10 @@ const SERVER: Cases = {
   ],
   "several unknown keys": [
     "{foo: 1, dev: true, bar: 2, __proto__: 3, hasOwnProperty: 4}",
-    '2:4: Unknown key "foo": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, dev, spoolDir, spoolQuota, runDir',
-    '2:23: Unknown key "bar": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, dev, spoolDir, spoolQuota, runDir',
-    '2:31: Unknown key "__proto__": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, dev, spoolDir, spoolQuota, runDir',
-    '2:45: Unknown key "hasOwnProperty": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, dev, spoolDir, spoolQuota, runDir',
+    '2:4: Unknown key "foo": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:23: Unknown key "bar": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:31: Unknown key "__proto__": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:45: Unknown key "hasOwnProperty": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
   ],
   "a port alone": [
     "listen: 8080",

@@ -424,9 +424,10 @@ async function callFetch(fetch: Fetch, exchange: Partial<Exchange> = {}): Promis
 
 /** Calls a handler as the server does where nothing stands around it. */
 function passOn(fetch: Fetch, exchange: Partial<Exchange> = {}) {
-  const sent = Promise.resolve();
+  const request = new Request("http://example.org/a");
+  const plain = { request, target: "/a", path: "/a", query: "", sent: Promise.resolve() };
   const mount = { scriptName: "", pathInfo: "/", params: {} };
-  return new FetchCall(exchangeOf({ sent, ...exchange }), mount, null, true).run({ fetch });
+  return new FetchCall(exchangeOf({ ...plain, ...exchange }), mount, null, true).run({ fetch });
 }
 
 Deno.test("a Response that nothing needs a look at goes out as it is, at once", async () => {
@@ -455,6 +456,7 @@ Deno.test("a Response with a field that is the server's, or a promise, is looked
   }
   assert("head" in await passOn(() => new Response("text"), { method: "HEAD" }), "HEAD");
   assert("head" in await passOn(() => new Response("text"), { sent: undefined }), "nobody tells");
+  assert("head" in await passOn(() => new Response("text"), { target: "/b" }), "another request");
 });
 
 async function givenTo(
