@@ -36,7 +36,7 @@ function writeSpans(out: Exposition, { counts, waiting }: NonNullable<Survey["sp
   out.counter({ outcome: "exported" }, counts.exported);
   out.counter({ outcome: "dropped" }, counts.dropped);
   out.counter({ outcome: "refused" }, counts.refused);
-  out.family("portico_trace_waiting_requests", "gauge", "Requests whose spans wait to be sent.");
+  out.family("portico_trace_waiting_spans", "gauge", "Spans that wait to be sent.");
   out.gauge({}, waiting);
 }
 

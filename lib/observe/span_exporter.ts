@@ -3,13 +3,13 @@
  * time, one request after the other. Nobody waits for it: what a slow or missing collector leaves behind
  * is kept while there is room, and then dropped and counted.
  */
+import { type Envelope, SpanBatch } from "./span_batch.ts";
 
 export interface ExporterOptions {
   readonly endpoint: string;
   /** With what lets us in. */
   readonly headers: Headers;
-  /** What stands around the spans of a batch. */
-  readonly envelope: { readonly head: string; readonly tail: string };
+  readonly envelope: Envelope;
   notice(message: string): void;
 }
 
@@ -22,14 +22,8 @@ export interface ExporterCounts {
   refused: number;
 }
 
-/** The spans of one request, as JSON. */
-interface Item {
-  readonly text: string;
-  readonly spans: number;
-}
-
-const BATCH = 512;
-const MAX_WAITING = 4 * BATCH;
+/** Of a quarter of a megabyte each, beside the one that is on its way. */
+const MAX_WAITING = 8;
 const FLUSH_MS = 1000;
 const TIMEOUT_MS = 10_000;
 const MAX_TRIES = 5;
@@ -47,7 +41,9 @@ type Verdict =
 export class SpanExporter implements AsyncDisposable {
   readonly counts: ExporterCounts = { exported: 0, dropped: 0, refused: 0 };
   readonly #options: ExporterOptions;
-  #waiting: Item[] = [];
+  readonly #waiting: SpanBatch[] = [];
+  /** The last one of those that wait, if it has room. */
+  #filling: SpanBatch | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sending: Promise<void> | undefined;
   readonly #stop = new AbortController();
@@ -60,19 +56,26 @@ export class SpanExporter implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Requests whose spans wait to be sent. */
+  /** Spans that wait to be sent. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.reduce((sum, { spans }) => sum + spans, 0);
   }
 
   get isFull(): boolean {
-    return this.#closing || this.#waiting.length >= MAX_WAITING;
+    return this.#closing || (this.#filling === undefined && this.#waiting.length >= MAX_WAITING);
   }
 
   add(text: string, spans: number): void {
-    this.#waiting.push({ text, spans });
-    if (this.#waiting.length >= BATCH) this.#send();
-    else this.#timer ??= setTimeout(() => this.#send(), FLUSH_MS);
+    if (this.#filling === undefined) {
+      this.#filling = new SpanBatch(this.#options.envelope);
+      this.#waiting.push(this.#filling);
+    }
+    this.#filling.add(text, spans);
+    if (!this.#filling.isFull) this.#timer ??= setTimeout(() => this.#send(), FLUSH_MS);
+    else {
+      this.#filling = undefined;
+      this.#send();
+    }
   }
 
   drop(spans: number): void {
@@ -93,24 +96,22 @@ export class SpanExporter implements AsyncDisposable {
   #send(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#sending ??= this.#sendAll().finally(() => this.#sending = undefined);
+    if (this.#waiting.length > 0) this.#sending ??= this.#sendAll();
   }
 
+  /** Called when something waits. */
   async #sendAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.slice(0, BATCH);
-      this.#waiting = this.#waiting.slice(BATCH);
-      await this.#deliver(batch);
-      // A short rest is left to the timer, so that batches are worth their while.
-      if (!this.#closing && this.#waiting.length < BATCH) break;
+    for (let batch = this.#waiting.shift(); batch !== undefined; batch = this.#waiting.shift()) {
+      if (batch === this.#filling) this.#filling = undefined;
+      await this.#deliver(batch.finish(), batch.spans);
+      // One that is not full is left to the timer, so that each is worth its while.
+      if (!this.#closing && this.#waiting[0] === this.#filling) break;
     }
+    this.#sending = undefined;
     if (this.#waiting.length > 0) this.#timer ??= setTimeout(() => this.#send(), FLUSH_MS);
   }
 
-  async #deliver(batch: readonly Item[]): Promise<void> {
-    const spans = batch.reduce((sum, item) => sum + item.spans, 0);
-    const { head, tail } = this.#options.envelope;
-    const body = head + batch.map(({ text }) => text).join(",") + tail;
+  async #deliver(body: Uint8Array<ArrayBuffer>, spans: number): Promise<void> {
     let pauseMs = FIRST_PAUSE_MS;
     for (let tries = 1;; tries++) {
       const verdict = await this.#post(body);
@@ -130,7 +131,7 @@ export class SpanExporter implements AsyncDisposable {
     }
   }
 
-  async #post(body: string): Promise<Verdict> {
+  async #post(body: Uint8Array<ArrayBuffer>): Promise<Verdict> {
     const { endpoint, headers } = this.#options;
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS);

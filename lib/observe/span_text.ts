@@ -11,6 +11,7 @@ import type { Phase } from "../trace.ts";
 import type { Done } from "./done.ts";
 import type { LoggedRequest } from "./log.ts";
 import { hasFailed, METHODS } from "./metrics.ts";
+import type { Envelope } from "./span_batch.ts";
 
 /** The route of a request, as far as its spans tell of it. */
 export interface TracedRoute {
@@ -117,8 +118,8 @@ function attributesOf(route: TracedRoute): string {
   const known = ofRoutes.get(route);
   if (known !== undefined) return known;
   const { config: { name, path, key }, upstream } = route;
-  const made = text("http.route", path) + text("portico.route", name) + text("portico.kind", key) +
-    (upstream === "" ? "" : text("portico.upstream", upstream));
+  const made = text("http.route", path) + (name === path ? "" : text("portico.route", name)) +
+    text("portico.kind", key) + (upstream === "" ? "" : text("portico.upstream", upstream));
   ofRoutes.set(route, made);
   return made;
 }
@@ -160,7 +161,7 @@ function number(key: string, value: number): string {
 export function envelopeOf(
   resource: Readonly<Record<string, string | number>>,
   scope: { readonly name: string; readonly version: string },
-): { readonly head: string; readonly tail: string } {
+): Envelope {
   const attributes = Object.entries(resource).map(([key, value]) =>
     typeof value === "number" ? number(key, value) : text(key, value)
   ).join("").slice(0, -1);

@@ -41,14 +41,13 @@ class RequestTrace extends Trace {
 export class Tracer {
   readonly #exporter: SpanExporter;
   readonly #believes: (peer: Endpoint) => boolean;
-  /** Of 52 random bits. */
-  readonly #threshold: number;
+  readonly #sampleRatio: number;
   readonly #clock = new EpochClock();
 
   constructor(exporter: SpanExporter, { sampleRatio, believes }: TracerOptions) {
     this.#exporter = exporter;
     this.#believes = believes;
-    this.#threshold = sampleRatio * 2 ** 52;
+    this.#sampleRatio = sampleRatio;
   }
 
   begin({ request: { headers }, connection: { peer } }: Arrival): Trace {
@@ -56,11 +55,16 @@ export class Tracer {
     const parent = traceparent !== null && this.#believes(peer)
       ? parseTraceContext(traceparent, headers.get("tracestate"))
       : undefined;
-    const traceId = parent?.traceId ?? randomHex(16);
-    // The last digits of an id are random (Trace Context level 2), so that all who sample agree.
-    const sampled = parent?.sampled ?? parseInt(traceId.slice(-13), 16) < this.#threshold;
+    const traceId = parent?.traceId ?? randomHex(32);
+    const sampled = parent?.sampled ?? this.#samples(traceId);
     const tracestate = parent?.tracestate;
-    return new RequestTrace(traceId, randomHex(8), parent?.parentId, { sampled, tracestate });
+    return new RequestTrace(traceId, randomHex(16), parent?.parentId, { sampled, tracestate });
+  }
+
+  /** The last digits of an id are random (Trace Context level 2), so that all who sample agree. */
+  #samples(traceId: string): boolean {
+    return this.#sampleRatio === 1 ||
+      parseInt(traceId.slice(-13), 16) < this.#sampleRatio * 2 ** 52;
   }
 
   /** The request is over, and all is known of it. */
@@ -75,7 +79,7 @@ export class Tracer {
     const isRemote = parentId !== undefined;
     let text = serverSpan({ traceId, spanId, parentId, isRemote }, done, clock);
     for (const phase of phases) {
-      const context = { traceId, spanId: randomHex(8), parentId: spanId, isRemote: false };
+      const context = { traceId, spanId: randomHex(16), parentId: spanId, isRemote: false };
       text += "," + phaseSpan(context, phase, clock);
     }
     this.#exporter.add(text, spans);
@@ -108,19 +112,17 @@ class EpochClock {
   }
 }
 
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 const random = new Uint8Array(4096);
-let randomAt = random.length;
+let digits = "";
+let digitsAt = 0;
 
-/** Random bytes as digits, drawn many at a time. */
-function randomHex(bytes: number): string {
-  if (randomAt + bytes > random.length) {
-    crypto.getRandomValues(random);
-    randomAt = 0;
+/** Random digits, drawn many at a time. */
+function randomHex(length: number): string {
+  if (digitsAt + length > digits.length) {
+    digits = crypto.getRandomValues(random).toHex();
+    digitsAt = 0;
   }
-  let text = "";
-  for (const end = randomAt + bytes; randomAt < end; randomAt++) text += HEX[random[randomAt] ?? 0];
-  return text;
+  return digits.slice(digitsAt, digitsAt += length);
 }
 
 export interface ExportOptions {

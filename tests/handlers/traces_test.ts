@@ -423,8 +423,8 @@ Deno.test("what there is no room for is dropped and counted", async () => {
     };
     await Promise.all(Array.from({ length: 4 }, ask));
     const dropped = (await spanCounts(gateway))("dropped") ?? 0;
-    // One batch at most is on its way beside those that wait.
-    assert.ok(dropped >= 2800 - 2048 - 512, String(dropped));
+    // A span is about a kilobyte; eight batches of a quarter of a megabyte wait, and one is on its way.
+    assert.ok(dropped > 200 && dropped < 2000, String(dropped));
     release();
     await eventually(async () => (await spanCounts(gateway))("refused") === 2800 - dropped);
   }, { server: { accessLog: "off" } });
