@@ -118,12 +118,16 @@ function summaryOf({ name, path, host, methods, key, kind, fields }: RouteConfig
 }
 
 /** A cache is known by the first route that uses it. */
-function surveyCache({ options, store, lookUps, hits }: ResponseCache, { routes }: Table) {
+function surveyCache(
+  { options, store, lookUps, hits, forwarded }: ResponseCache,
+  { routes }: Table,
+) {
   const same = JSON.stringify(options);
   const user = routes.find(({ options: { cache } }) => cache && JSON.stringify(cache) === same);
   const { maxSize: maxBytes } = options;
   const { count: entries, size: bytes } = store;
-  return { route: user?.name ?? "", entries, bytes, maxBytes, lookUps, hits };
+  const told = Object.fromEntries(forwarded);
+  return { route: user?.name ?? "", entries, bytes, maxBytes, lookUps, hits, forwarded: told };
 }
 
 /** Whether nothing that a route says is to be done to its answers, or to be watched while they go out. */

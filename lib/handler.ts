@@ -170,8 +170,21 @@ export interface ProcessStatus {
   readonly lastExit: string | undefined;
 }
 
+/** How one of the addresses of an upstream fares. */
+export interface UpstreamStatus {
+  /** The address. */
+  readonly name: string;
+  /** Undefined: nobody keeps account of it. */
+  readonly up?: boolean;
+  /** Requests that it was given. */
+  readonly requests: number;
+  /** How often it could not be reached, or broke off before it answered. */
+  readonly failures: number;
+}
+
 export interface ServiceStatus {
   readonly pool?: PoolStatus;
+  readonly upstreams?: readonly UpstreamStatus[] | undefined;
   readonly processes?: readonly ProcessStatus[];
   /** Of all processes that there have been. */
   readonly restarts?: number;

@@ -7,8 +7,15 @@
  * left out twice as long. When all are down, the one whose turn comes first is tried all the same: a
  * guess that nobody answers is worse than an attempt.
  */
+import type { UpstreamStatus } from "../handler.ts";
 
 export type Balance = "least-connections" | "round-robin";
+
+/** What a member was given, and what came of it; for monitors. */
+export class Tally {
+  requests = 0;
+  failures = 0;
+}
 
 /** One of those that share the load. Members are told apart by identity. */
 export interface Member {
@@ -20,6 +27,7 @@ export interface Member {
   readonly hasRoom: boolean;
   /** The less it has, the sooner its turn comes. */
   readonly load: number;
+  readonly tally: Tally;
 }
 
 export interface HealthOptions {
@@ -111,6 +119,7 @@ export class Balancer<M extends Member> {
 
   /** The member could not be reached, or broke off before it answered. */
   failed(member: M, reason: string): void {
+    member.tally.failures++;
     const health = this.#health.get(member);
     if (health === undefined) return;
     const now = this.#options.now();
@@ -131,6 +140,14 @@ export class Balancer<M extends Member> {
     }
     health.onTrial = false;
     health.downUntil = now + health.backOffMs;
+  }
+
+  /** How all of them fare. */
+  status(): readonly UpstreamStatus[] {
+    return this.#members.map((member) => {
+      const { name, tally: { requests, failures } } = member;
+      return { name, up: !this.#isDown(member), requests, failures };
+    });
   }
 
   /** Since when the member has failed without an answer in between; undefined: it does not fail. */

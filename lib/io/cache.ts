@@ -84,7 +84,10 @@ class CachedService {
     const stored = this.#cache.store.find(url, asked);
     const asking = { exchange, mount, url, asked };
     if (stored === undefined) return this.#miss(asking);
-    if (!stored.isForAll && isKnownClient(exchange)) return this.#pass(asking, "bypass");
+    if (!stored.isForAll && isKnownClient(exchange)) {
+      this.#cache.countForwarded("bypass");
+      return this.#pass(asking, "bypass");
+    }
     const now = Date.now();
     if (this.#cache.options.clientDirectives && !suits(stored, headers, now)) {
       return this.#renew(asking, stored, "request");
@@ -112,6 +115,7 @@ class CachedService {
 
   /** Another method: whatever it changes is forgotten (RFC 9111 §4.4). */
   async #other({ exchange, mount, url }: Omit<Asking, "asked">): Promise<Outcome> {
+    this.#cache.countForwarded("method");
     const outcome = await this.#service.serve(exchange, mount);
     if (outcome.type !== "reply") return outcome;
     const { status, headers } = outcome;
@@ -125,6 +129,7 @@ class CachedService {
     const { exchange, url } = asking;
     const { headers } = exchange;
     const why = this.#cache.store.has(url) ? "vary-miss" : "uri-miss";
+    this.#cache.countForwarded(why);
     if (this.#cache.options.clientDirectives) refuseUnlessStored(headers);
     // A part is no copy, nor is a head; and whoever changes protocols wants to speak with the program.
     if (exchange.method === "HEAD" || headers.has("range") || headers.has("upgrade")) {
@@ -144,6 +149,7 @@ class CachedService {
   /** Asks whether a copy still holds, or for a new one. */
   #renew(asking: Asking, stored: Stored, why: string): Promise<Outcome> {
     const { exchange } = asking;
+    this.#cache.countForwarded(why);
     if (this.#cache.options.clientDirectives) refuseUnlessStored(exchange.headers);
     if (exchange.headers.has("upgrade")) return this.#pass(asking, why);
     // What has to be validated each time is validated for each.

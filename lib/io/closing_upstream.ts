@@ -6,6 +6,7 @@ import { GatewayError } from "../errors.ts";
 import { type Address, formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
+import { Tally } from "./balancer.ts";
 import { closeQuietly, dial, type Socket } from "./dial.ts";
 import { Slots } from "./slots.ts";
 import type { WaitingOptions } from "./waiting_line.ts";
@@ -30,6 +31,7 @@ const MAX_SPARE_BUFFERS = 64;
 
 export class ClosingUpstream implements AsyncDisposable, Stateful {
   readonly #addresses: readonly Address[];
+  readonly #tallies: readonly Tally[];
   readonly #connectTimeoutMs: number;
   readonly #slots: Slots;
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
@@ -37,12 +39,17 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
 
   constructor(addresses: readonly Address[], options: ClosingOptions) {
     this.#addresses = addresses;
+    this.#tallies = addresses.map(() => new Tally());
     this.#connectTimeoutMs = options.connectTimeoutMs;
     this.#slots = new Slots(options);
   }
 
   status(): ServiceStatus {
-    return this.#slots.status();
+    const upstreams = this.#addresses.map((address, index) => {
+      const { requests = 0, failures = 0 } = this.#tallies[index] ?? {};
+      return { name: formatAddress(address), requests, failures };
+    });
+    return { ...this.#slots.status(), upstreams };
   }
 
   /**
@@ -116,12 +123,15 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
     const first = this.#turn++ % count;
     let failure: unknown;
     for (let step = 0; step < count; step++) {
-      const address = this.#addresses[(first + step) % count];
-      if (address === undefined) break;
+      const index = (first + step) % count;
+      const [address, tally] = [this.#addresses[index], this.#tallies[index]];
+      if (address === undefined || tally === undefined) break;
       try {
         const socket = await dial(address, this.#connectTimeoutMs);
+        tally.requests++;
         return { socket, where: formatAddress(address) };
       } catch (error) {
+        tally.failures++;
         // One that is busy is worth another try, so it tells more than those that are gone.
         if (!isBusy(failure)) failure = error;
       }

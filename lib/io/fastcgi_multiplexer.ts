@@ -56,7 +56,8 @@ export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable, S
 
   /** Requests count here where they share connections. */
   status(): ServiceStatus {
-    return this.#mode?.type === "shared" ? this.#mode.slots.status() : this.#pool.status();
+    const status = this.#pool.status();
+    return this.#mode?.type === "shared" ? { ...status, ...this.#mode.slots.status() } : status;
   }
 
   acquire(lifeline: Lifeline, once: boolean): FcgiLink | Promise<FcgiLink> {

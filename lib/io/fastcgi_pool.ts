@@ -64,7 +64,8 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     let max = 0;
     for (const { endpoint } of this.#sites.members) if (!endpoint.backup) max += endpoint.max;
     const idle = this.#sites.resting;
-    return { pool: { busy: this.#busy.size, idle, waiting: this.waiting, max } };
+    const pool = { busy: this.#busy.size, idle, waiting: this.waiting, max };
+    return { pool, upstreams: this.#sites.status() };
   }
 
   add(endpoint: Endpoint): void {
@@ -175,6 +176,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   #occupy(connection: FcgiConnection, site: Site): void {
     this.#busy.set(connection, site);
     site.busy++;
+    site.tally.requests++;
     site.endpoint.usage?.begin();
   }
 
@@ -288,9 +290,16 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
       const site = this.#sites.pick();
       if (site === undefined || !site.canOpen) return;
       this.#warming++;
-      this.#open(site).then((connection) => this.release(connection, true), () => {})
+      this.#open(site).then((connection) => this.#restEarly(connection), () => {})
         .finally(() => this.#warming--);
     }
+  }
+
+  /** Nobody had it yet. */
+  #restEarly(connection: FcgiConnection): void {
+    const site = this.#busy.get(connection);
+    if (site !== undefined) site.tally.requests--;
+    this.release(connection, true);
   }
 }
 

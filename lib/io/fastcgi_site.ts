@@ -8,7 +8,7 @@
  * up more than that pays for a new connection with nearly every request on a machine that is merely busy.
  */
 import { formatAddress } from "../fields.ts";
-import type { Member } from "./balancer.ts";
+import { type Member, Tally } from "./balancer.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { FcgiConnection } from "./fastcgi_connection.ts";
 
@@ -24,6 +24,7 @@ export class Site implements Member {
   readonly endpoint: Endpoint;
   readonly name: string;
   readonly backup: boolean;
+  readonly tally = new Tally();
   /** Connections, those that are being opened among them. */
   open = 0;
   /** Requests that have a connection, or for which one is being opened. */

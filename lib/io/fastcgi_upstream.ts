@@ -216,7 +216,8 @@ class SpawnedPool extends FcgiPool {
   }
 
   override status(): ServiceStatus {
-    return { ...super.status(), ...this.#upstream.status() };
+    // Its processes are told of one by one.
+    return { ...super.status(), upstreams: undefined, ...this.#upstream.status() };
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {

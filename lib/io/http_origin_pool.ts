@@ -7,7 +7,7 @@ import { GatewayError } from "../errors.ts";
 import { formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
-import { type Balance, Balancer, HEALTH, type Member } from "./balancer.ts";
+import { type Balance, Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
 import { isGone } from "./dial.ts";
 import { type Origin, type ReachOptions, reachOrigin } from "./http_origin.ts";
 import { nextTurn, OriginConnection } from "./http_origin_connection.ts";
@@ -32,6 +32,7 @@ interface Resting {
 class Site implements Member {
   readonly name: string;
   readonly backup: boolean;
+  readonly tally = new Tally();
   /** Connections, those that are being opened among them. */
   open = 0;
   /** The longest at rest come first. */
@@ -74,6 +75,7 @@ export class OriginPool implements AsyncDisposable, Stateful {
     for (const site of this.#sites.members) if (!site.backup) max += site.max;
     return {
       pool: { busy: this.#busy.size, idle: this.#resting, waiting: this.#line.length, max },
+      upstreams: this.#sites.status(),
     };
   }
 
@@ -157,7 +159,7 @@ export class OriginPool implements AsyncDisposable, Stateful {
     if (connection === undefined) return undefined;
     this.#resting--;
     connection.occupy();
-    this.#busy.set(connection, site);
+    this.#occupy(connection, site);
     return connection;
   }
 
@@ -215,8 +217,13 @@ export class OriginPool implements AsyncDisposable, Stateful {
     }
     const connection = new OriginConnection(socket, site.origin);
     connection.onIdleClose = () => this.#lose(connection, site);
-    this.#busy.set(connection, site);
+    this.#occupy(connection, site);
     return connection;
+  }
+
+  #occupy(connection: OriginConnection, site: Site): void {
+    this.#busy.set(connection, site);
+    site.tally.requests++;
   }
 
   /** The origin has closed a connection at rest. */

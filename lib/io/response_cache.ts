@@ -31,6 +31,8 @@ export class ResponseCache implements AsyncDisposable {
   /** Requests that were looked up, and those of them that a copy answered. */
   lookUps = 0;
   hits = 0;
+  /** What became of requests that no copy answered at once, by the words of Cache-Status (RFC 9211). */
+  readonly forwarded = new Map<string, number>();
   readonly #flights = new Map<string, Flight>();
   readonly #underWay = new Set<UnderWay>();
   readonly #passes = new Map<string, number>();
@@ -54,6 +56,10 @@ export class ResponseCache implements AsyncDisposable {
   watch(fetch: UnderWay): { over(): void } {
     this.#underWay.add(fetch);
     return { over: () => this.#underWay.delete(fetch) };
+  }
+
+  countForwarded(why: string): void {
+    this.forwarded.set(why, (this.forwarded.get(why) ?? 0) + 1);
   }
 
   flight(key: string): Flight | undefined {

@@ -21,6 +21,7 @@ export function scrape(metrics: Metrics, survey: Survey, accept: string | null):
   writeCosts(out, metrics.meters);
   const statuses = statusesOf(survey);
   writePools(out, statuses);
+  writeUpstreams(out, statuses);
   writeProcesses(out, statuses);
   writeCaches(out, survey);
   if (survey.spans !== undefined) writeSpans(out, survey.spans);
@@ -138,6 +139,19 @@ function writePools(out: Exposition, statuses: readonly StatusOfRoute[]): void {
   for (const { route, pool } of statuses) if (pool) out.gauge({ http_route: route }, pool.waiting);
 }
 
+/** Of upstreams with several addresses each has its own numbers. */
+function writeUpstreams(out: Exposition, statuses: readonly StatusOfRoute[]): void {
+  const all = statuses.flatMap(({ route, upstreams = [] }) =>
+    upstreams.map((one) => ({ ...one, labels: { http_route: route, upstream: one.name } }))
+  );
+  out.family("portico_upstream_requests", "counter", "Requests that an address was given.");
+  for (const { labels, requests } of all) out.counter(labels, requests);
+  out.family("portico_upstream_failures", "counter", "How often it was gone, or broke off early.");
+  for (const { labels, failures } of all) out.counter(labels, failures);
+  out.family("portico_upstream_up", "gauge", "0 while an address is left out after failures.");
+  for (const { labels, up } of all) if (up !== undefined) out.gauge(labels, up ? 1 : 0);
+}
+
 function writeProcesses(out: Exposition, statuses: readonly StatusOfRoute[]): void {
   out.family("portico_processes", "gauge", "Processes that are kept running.");
   for (const { route, processes } of statuses) {
@@ -164,4 +178,8 @@ function writeCaches(out: Exposition, { caches }: Survey): void {
   for (const { route, lookUps } of caches) out.counter({ http_route: route }, lookUps);
   out.family("portico_cache_hits", "counter", "Requests that a stored answer served.");
   for (const { route, hits } of caches) out.counter({ http_route: route }, hits);
+  out.family("portico_cache_forwarded", "counter", "The others, by Cache-Status (RFC 9211).");
+  for (const { route, forwarded } of caches) {
+    for (const [why, count] of Object.entries(forwarded)) out.counter({ http_route: route, why }, count);
+  }
 }

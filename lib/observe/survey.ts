@@ -17,6 +17,8 @@ export interface SurveyedCache {
   readonly maxBytes: number;
   readonly lookUps: number;
   readonly hits: number;
+  /** The others by what became of them. */
+  readonly forwarded: Readonly<Record<string, number>>;
 }
 
 export interface Survey {

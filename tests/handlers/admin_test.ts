@@ -103,6 +103,7 @@ function assertCounted(all: readonly Family[]): void {
   assert.equal(valueOf(all, "http_server_request_body_size_bytes_sum", ok), 3);
   const queued = valueOf(all, "portico_queue_seconds_sum", SLOW) ?? 0;
   assert.ok(queued > 0.1 && queued < 2, `queued for ${queued} s`);
+  assert.equal(valueOf(all, "portico_spawn_seconds_count", SLOW), 2);
   const slow = valueOf(all, "http_server_request_duration_seconds_bucket", { ...SLOW, le: "0.25" });
   assert.equal(slow, 0);
   const info = valueOf(all, "portico_route_info", { http_route: "/gone", kind: "fastcgi" });
@@ -181,10 +182,14 @@ Deno.test("the cache is counted, and purged by URL, by key, or as a whole", asyn
     const purge = async (query: string) =>
       await (await fetch(`${admin}/purge?${query}`, { method: "POST" })).text();
     await fill();
+    await ask(`${base}/c`, { method: "OPTIONS" });
     const [report] = (await status(gateway)).caches;
     assert.deepEqual([report.entries, report.lookUps, report.hits], [2, 3, 1]);
     const families = await scrape(gateway);
     assert.equal(valueOf(families, "portico_cache_hits_total", { http_route: "/*" }), 1);
+    const forwarded = (why: string) => valueOf(families, "portico_cache_forwarded_total", { why });
+    assert.deepEqual([forwarded("uri-miss"), forwarded("method")], [2, 1]);
+    assert.deepEqual(report.forwarded, { "uri-miss": 2, method: 1 });
     assert.equal(await purge(`url=${encodeURIComponent(`${base}/a`)}`), '{"purged":1}\n');
     assert.equal(await purge("key=other"), '{"purged":0}\n');
     assert.equal(await purge("key=news"), '{"purged":1}\n');

@@ -1,10 +1,11 @@
 /** Who gets the next request, against a model that says the same in other words. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Balance, Balancer, HEALTH, type Member } from "../../lib/io/balancer.ts";
+import { type Balance, Balancer, HEALTH, type Member, Tally } from "../../lib/io/balancer.ts";
 
 class Place implements Member {
   load = 0;
+  readonly tally = new Tally();
   max = Infinity;
   constructor(readonly name: string, readonly backup = false) {}
   get hasRoom(): boolean {
