@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { kinds } from "./support/kinds.ts";
 import { serveFastcgi } from "../lib/welcome/responder.ts";
+import { startCollector } from "./support/collector.ts";
 import { type Ended, runPortico, startPortico } from "./support/command.ts";
 import { eventually } from "./support/gateway.ts";
 import { tempFolder, writeScript } from "./support/peers.ts";
@@ -301,4 +302,31 @@ Deno.test({
     running.signal("SIGTERM");
     assert.equal((await running.ended).code, 0);
   },
+});
+
+Deno.test("flags are just enough to send traces", async () => {
+  await using folder = await tempFolder();
+  await using collector = startCollector();
+  const file = `${folder.path}/routes.yaml`;
+  const traces = `{endpoint: "${collector.base}", headers: {env: COLLECTOR_KEYS}}`;
+  await Deno.writeTextFile(
+    file,
+    `server: {listen: "127.0.0.1:0", accessLog: off, traces: ${traces}}\nroutes: [{path: /, respond: hi}]\n`,
+  );
+  const flags = await flagsOf(file);
+  assert.deepEqual(flags, [
+    "--no-prompt",
+    `--allow-read=${file}`,
+    `--allow-net=127.0.0.1:0,${new URL(collector.base).host}`,
+    "--allow-env=COLLECTOR_KEYS",
+  ]);
+  const env = { COLLECTOR_KEYS: "x-key=1" };
+  await using running = await startPortico(["-c", file], { flags, env });
+  assert.equal(await (await fetch(running.base)).text(), "hi");
+  running.signal("SIGTERM");
+  const { code, err } = await running.ended;
+  assert.deepEqual([code, err], [0, ""]);
+  assert.equal(collector.spans.length, 1);
+  assert.equal(collector.posts[0]?.headers.get("x-key"), "1");
+  await assertLeast(file, flags);
 });
