@@ -411,6 +411,19 @@ Deno.test("a collector that is down or slow delays no request, and nothing is lo
   });
 });
 
+Deno.test("spans that the collector would not have are counted", async () => {
+  await traced([{ path: "/*", respond: "hello" }], async (gateway, collector) => {
+    collector.respond = () => Response.json({ partialSuccess: { rejectedSpans: "1" } });
+    await textOf(`${gateway.base}/one`);
+    await textOf(`${gateway.base}/two`);
+    await eventually(async () => {
+      const count = await spanCounts(gateway);
+      return (count("exported") ?? 0) + (count("refused") ?? 0) === 2;
+    });
+    assert.equal((await spanCounts(gateway))("refused"), collector.posts.length);
+  });
+});
+
 Deno.test("what there is no room for is dropped and counted", async () => {
   await traced([{ path: "/*", respond: "hello" }], async (gateway, collector) => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
