@@ -180,6 +180,8 @@ function writeCaches(out: Exposition, { caches }: Survey): void {
   for (const { route, hits } of caches) out.counter({ http_route: route }, hits);
   out.family("portico_cache_forwarded", "counter", "The others, by Cache-Status (RFC 9211).");
   for (const { route, forwarded } of caches) {
-    for (const [why, count] of Object.entries(forwarded)) out.counter({ http_route: route, why }, count);
+    for (const [why, count] of Object.entries(forwarded)) {
+      out.counter({ http_route: route, why }, count);
+    }
   }
 }

@@ -35,8 +35,7 @@ export class SpanBatch {
 
   /** `text`: so many spans, with commas between them. */
   add(text: string, spans: number): void {
-    if (this.#spans > 0) this.#write(",");
-    this.#write(text);
+    this.#write(this.#spans > 0 ? "," + text : text);
     this.#spans += spans;
   }
 
