@@ -15,6 +15,28 @@ export function isAsterisk({ method, url }: Request): boolean {
       url.length - 2;
 }
 
+/**
+ * The answer, and the end of the connection. The runtime takes CONNECT to have no body, whatever its fields
+ * say, and would read what follows as the next request: a front that forwards it as a body would have let a
+ * request through that it never saw. A body that fails is the one thing that ends a connection.
+ */
+export async function hangingUp(answer: Response | Promise<Response>): Promise<Response> {
+  const { status, headers, body } = await answer;
+  const pieces = body?.getReader();
+  const failing = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const piece = await pieces?.read();
+      if (piece?.value !== undefined) controller.enqueue(piece.value);
+      else controller.error(new Error("The connection ends here"));
+    },
+    cancel: () => pieces?.cancel(),
+  }, { highWaterMark: 0 });
+  const own = new Headers(headers);
+  own.delete("content-length");
+  own.set("connection", "close");
+  return new Response(failing, { status, headers: own });
+}
+
 /** Any of these methods may have a route. */
 export function allowOf(routes: readonly { readonly methods: readonly string[] | undefined }[]) {
   const methods = routes.flatMap(({ methods }) => methods ?? USUAL);

@@ -10,7 +10,7 @@ import type { Table } from "./config/table.ts";
 import type { Receiver } from "./io/listener.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { Listeners, type Role, type Wanted } from "./listeners.ts";
-import { isAsterisk, OwnAnswers } from "./own_answers.ts";
+import { hangingUp, isAsterisk, OwnAnswers } from "./own_answers.ts";
 import type { Connection } from "./receive.ts";
 
 const POLL_MS = 20;
@@ -185,7 +185,8 @@ export class Server {
     const own = isAsterisk(request)
       ? this.#own.asterisk(request, connection, { trust, allow })
       : undefined;
-    return own ?? gateway.handle(request, connection);
+    const answer = own ?? gateway.handle(request, connection);
+    return request.method === "CONNECT" ? hangingUp(answer) : answer;
   }
 
   /** Waits for uploads, since the runtime fails them with the listener that they came by. */
