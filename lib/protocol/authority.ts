@@ -38,7 +38,16 @@ function readAuthority(text: string): Authority | undefined {
   const [, hostname, ipv6, digits] = AUTHORITY.exec(text) ?? [];
   if (hostname === undefined) return undefined;
   if (ipv6 !== undefined && (!ipv6.includes(":") || parseIp(ipv6) === undefined)) return undefined;
+  if (ipv6 === undefined && !isName(hostname.toLowerCase())) return undefined;
   const port = digits ? Number(digits) : undefined;
   if (port !== undefined && port > 65_535) return undefined;
   return { hostname: hostname.toLowerCase(), port };
+}
+
+/**
+ * Whether URLs take the name, and for what it is: they refuse `a.127` and `xn--a`, so that an application
+ * that reads its request's URL would fail, and turn `2130706433` and `0x7f.1` into 127.0.0.1.
+ */
+function isName(lowerName: string): boolean {
+  return URL.parse(`http://${lowerName}/`)?.hostname === lowerName;
 }

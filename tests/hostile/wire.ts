@@ -181,7 +181,8 @@ function chunksOf(text: string): Pick<Answer, "body" | "rest" | "whole"> {
 
 function tellAnswers(text: string, isHead: boolean, waits: boolean): string {
   const words: string[] = [];
-  for (let rest = text, first = true; rest !== "";) {
+  let first = true;
+  for (let rest = text; rest !== "";) {
     const answer = nextAnswer(rest, isHead && first);
     if (typeof answer === "string") return answer;
     if (!answer.whole) return [...words, answer.status, "cut"].join(" ");
