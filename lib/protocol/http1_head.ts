@@ -57,6 +57,8 @@ export class OriginHeadReader {
     const end = headEnd(bytes, Math.max(0, carried - 3));
     this.#size += (end === -1 ? bytes.length : end) - carried;
     if (this.#size > this.#limit) {
+      // As it would have been told had fewer bytes come at once.
+      refuseForeign(bytes);
       throw new ProtocolError(
         "head-too-large",
         `Cannot read the response's head: no blank line at ${this.#limit} bytes`,

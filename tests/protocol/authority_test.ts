@@ -65,6 +65,13 @@ const REFUSED: readonly (readonly [what: string, text: string])[] = [
   ["IPv6 with a zone", "[fe80::1%25eth0]"],
   ["IPvFuture", "[v1.a]"],
   ["a name of 256 bytes", "a".repeat(256)],
+  // No URL can hold them, and an application reads its request's.
+  ["a number for a last label", "a.127"],
+  ["five numbers", "1.2.3.4.5"],
+  ["bad punycode", "xn--a"],
+  // URLs make 127.0.0.1 of them.
+  ["an IPv4 address in one number", "2130706433"],
+  ["an IPv4 address in hexadecimal", "0x7f.1"],
 ];
 
 for (const [what, text] of REFUSED) {

@@ -270,3 +270,14 @@ Deno.test("BodyFramer ends at the connection's end only where nothing else does"
   none.push(bytesOf("stray"));
   assert.deepEqual([none.ended, none.hasExcess], [true, true]);
 });
+
+Deno.test("OriginHeadReader tells of another protocol, however much of it comes at once", () => {
+  const bytes = new TextEncoder().encode(`SSH-2.0 ${"x".repeat(3000)}`);
+  for (const size of [1, 100, bytes.length]) {
+    const reader = new OriginHeadReader(2048);
+    const push = () => {
+      for (let at = 0; at < bytes.length; at += size) reader.push(bytes.slice(at, at + size));
+    };
+    assert.throws(push, { failure: "no-head" });
+  }
+});
