@@ -96,8 +96,10 @@ export class FcgiReply {
     }
     switch (record.type) {
       case "stdout":
+        // §3.3: what comes behind a stream's end is none of it, in one read or in two.
+        if (this.stdoutEnded && record.content.length > 0) this.spoilt = true;
         if (record.content.length === 0) this.stdoutEnded = true;
-        return record.content.length === 0 ? undefined : record.content;
+        return this.stdoutEnded ? undefined : record.content;
       case "stderr":
         this.#stderr ??= new ProgramLog(this.#request.log, this.#request.exchange.id);
         this.#stderr.push(record.content);

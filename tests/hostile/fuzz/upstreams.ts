@@ -35,6 +35,7 @@ export class Upstreams implements AsyncDisposable {
   readonly #plans = new Map<string, Planned>();
   readonly #listeners: Deno.Listener[] = [];
   readonly #open = new Map<Deno.Conn, Promise<void>>();
+  readonly #accepted = new Map<SocketKind, number>();
   readonly #accepting: Promise<void>[] = [];
 
   /** Listens for a kind; gives the port. */
@@ -43,6 +44,11 @@ export class Upstreams implements AsyncDisposable {
     this.#listeners.push(listener);
     this.#accepting.push(this.#accept(listener, kind));
     return listener.addr.port;
+  }
+
+  /** Accepted so far. */
+  connections(kind: SocketKind): number {
+    return this.#accepted.get(kind) ?? 0;
   }
 
   plan(number: string, planned: Planned): void {
@@ -62,6 +68,7 @@ export class Upstreams implements AsyncDisposable {
 
   async #accept(listener: Deno.Listener, kind: SocketKind): Promise<void> {
     for await (const socket of listener) {
+      this.#accepted.set(kind, this.connections(kind) + 1);
       const serving = this.#serve(socket, kind).catch(() => {}).finally(() => {
         closeQuietly(socket);
         this.#open.delete(socket);
