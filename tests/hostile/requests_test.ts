@@ -23,12 +23,12 @@ for (const [name, rows] of Object.entries(TABLES)) {
   Deno.test(`${rows.length} raw requests: ${name}`, async () => {
     await withScene(async ({ gateway, send, taken }) => {
       for (const [what, sends, answers, ...seen] of rows) {
-        const outcome = await send(sends, answers.endsWith("?"));
+        const outcome = await send(sends, { answers, seen });
         assert.deepEqual([outcome.answers, ...outcome.seen], [answers, ...seen], what);
         assert.ok(!outcome.text.includes("SECRET"), what);
       }
       // Whatever came before: a second connection is served as ever.
-      const after = await send("", false);
+      const after = await send("", { answers: "+", seen: [] });
       assert.deepEqual([after.answers, ...after.seen], ["+"]);
       assert.deepEqual(await taken(), [], "nothing reaches the application later on");
       assert.doesNotMatch(await gateway.log(), /"failure":"internal"|Unhandled|at file:/);

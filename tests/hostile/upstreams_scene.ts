@@ -42,7 +42,6 @@ export async function withUpstreams(body: (scene: ReplyScene) => Promise<void>):
       converse(
         gateway.port,
         latin1(`GET ${path} HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`),
-        false,
       );
     const control = async (kind: Kind) => {
       const token = `control-${++count}`;

@@ -19,8 +19,8 @@ export interface Outcome {
 
 export interface Scene {
   readonly gateway: TestGateway;
-  /** Sends a row's bytes and the control request behind them. */
-  send(sends: string, waits: boolean): Promise<Outcome>;
+  /** Sends a row's bytes and the control request behind them; `expected` tells what to wait for. */
+  send(sends: string, expected: Pick<Outcome, "answers" | "seen">): Promise<Outcome>;
   /** What reached the application since it was last asked. */
   taken(): Promise<string[]>;
 }
@@ -65,8 +65,14 @@ export async function withScene(
     body({
       gateway,
       taken,
-      send: async (sends, waits) => {
-        const text = await converse(gateway.port, latin1(sends + CONTROL), waits);
+      send: async (sends, expected) => {
+        const waits = expected.answers.endsWith("?");
+        // What is to come first: all that reaches the application, and an answer that is not its end.
+        const isReady = (text: string) =>
+          seen.length >= expected.seen.length &&
+          (text !== "" || /^(499 )?\?$/.test(expected.answers));
+        const bytes = latin1(sends + CONTROL);
+        const text = await converse(gateway.port, bytes, waits ? isReady : undefined);
         const all = await taken();
         const answers = tellAnswers(text, sends.startsWith("HEAD "), waits);
         if (answers.endsWith("+")) all.pop();
@@ -90,12 +96,20 @@ async function tell(request: RawRequest): Promise<string> {
 const SILENCE_MS = 150;
 const LIMIT_MS = 15_000;
 
-/** Sends all, reads until the end. Who waits for more is left alone for a moment, then given the end. */
-export async function converse(port: number, bytes: Uint8Array, waits: boolean): Promise<string> {
+/**
+ * Sends all, reads until the end. Who is to wait for more is left alone for a moment once `waits` says so,
+ * then given the end.
+ */
+export async function converse(
+  port: number,
+  bytes: Uint8Array,
+  waits?: (text: string) => boolean,
+): Promise<string> {
   const socket = await Deno.connect({ hostname: "127.0.0.1", port });
-  const timer = setTimeout(() => socket.close(), LIMIT_MS);
-  const hangUp = waits ? setTimeout(() => socket.closeWrite().catch(() => {}), SILENCE_MS) : 0;
   let text = "";
+  let isOver = false;
+  const timer = setTimeout(() => socket.close(), LIMIT_MS);
+  const hangingUp = waits === undefined ? undefined : hangUp(socket, () => isOver || waits(text));
   const buffer = new Uint8Array(65_536);
   const writing = writeAll(socket, bytes);
   try {
@@ -105,15 +119,26 @@ export async function converse(port: number, bytes: Uint8Array, waits: boolean):
   } catch (error) {
     if (!(error instanceof Deno.errors.ConnectionReset)) text += `\0${error}`;
   }
+  isOver = true;
   clearTimeout(timer);
-  clearTimeout(hangUp);
-  await writing;
+  await Promise.all([writing, hangingUp]);
   try {
     socket.close();
   } catch {
     // The time limit did.
   }
   return text;
+}
+
+/** Says that nothing more will be sent, a moment after it is time to. */
+async function hangUp(socket: Deno.TcpConn, isTime: () => boolean): Promise<void> {
+  while (!isTime()) await pause(5);
+  await pause(SILENCE_MS);
+  await socket.closeWrite().catch(() => {});
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function writeAll(socket: Deno.Conn, bytes: Uint8Array): Promise<void> {
