@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { ProtocolError } from "../../lib/errors.ts";
 import { HeadReader, interpretHead } from "../../lib/protocol/cgi_response.ts";
-import { latin1FromBytes } from "../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../lib/protocol/latin1.ts";
 import { end, out } from "../upstreams/raw_fastcgi.ts";
 import { HEADS } from "./replies/heads.ts";
 import { ORIGINS } from "./replies/origins.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { parseTable } from "../../../lib/config/load.ts";
 import { ConfigError } from "../../../lib/errors.ts";
 import { ENCODED_SLASH } from "../../../lib/exchange.ts";
-import * as kinds from "../../../lib/handlers/mod.ts";
+import { kinds } from "../../support/kinds.ts";
 import { translateNginx } from "../../../lib/import/nginx.ts";
 import { Lifeline } from "../../../lib/lifeline.ts";
 import { chooseCoding } from "../../../lib/protocol/accept_encoding.ts";

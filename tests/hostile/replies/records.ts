@@ -1,5 +1,5 @@
 /** FastCGI records that no responder should send. */
-import { latin1FromBytes } from "../../../lib/protocol/http_fields.ts";
+import { latin1FromBytes } from "../../../lib/protocol/latin1.ts";
 import { record as bytesOf } from "../../upstreams/raw_fastcgi.ts";
 import type { ReplyRow } from "./row.ts";
 
