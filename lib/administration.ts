@@ -68,9 +68,11 @@ export class Administration implements Administered {
     return await this.reloader();
   }
 
-  purge(order: PurgeOrder): number {
+  async purge(order: PurgeOrder): Promise<number> {
     let purged = 0;
-    for (const cache of this.#server.current.caches) purged += cache.purge(order);
+    const caches = [...this.#server.current.caches];
+    for (const cache of caches) purged += cache.purge(order);
+    await Promise.all(caches.map((cache) => cache.purged()));
     return purged;
   }
 }

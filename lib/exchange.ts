@@ -123,7 +123,14 @@ export interface ByteSource {
   read(): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** The rest is not wanted. Called at most once, and not after the end. */
   cancel(reason: Error): void;
+  /** In its own stead, before anything was read: bytes, and slices in any order. Undefined: it cannot. */
+  slices?(pieces: readonly BodyPiece[]): ByteSource;
 }
+
+/** What a part of a body is made of: bytes as they are, or a slice, `end` being what follows its last byte. */
+export type BodyPiece =
+  | Uint8Array<ArrayBuffer>
+  | { readonly start: number; readonly end: number };
 
 /** What a reply's body may be. Bytes go out in one write with an exact length; the others as they come. */
 export type ReplyBody = Uint8Array<ArrayBuffer> | ByteSource | null;

@@ -118,16 +118,21 @@ function summaryOf({ name, path, host, methods, key, kind, fields }: RouteConfig
 }
 
 /** A cache is known by the first route that uses it. */
-function surveyCache(
-  { options, store, lookUps, hits, forwarded }: ResponseCache,
-  { routes }: Table,
-) {
+function surveyCache(cache: ResponseCache, { routes }: Table): SurveyedCache {
+  const { options, store, disk, lookUps, hits, forwarded } = cache;
   const same = JSON.stringify(options);
   const user = routes.find(({ options: { cache } }) => cache && JSON.stringify(cache) === same);
-  const { maxSize: maxBytes } = options;
-  const { count: entries, size: bytes } = store;
-  const told = Object.fromEntries(forwarded);
-  return { route: user?.name ?? "", entries, bytes, maxBytes, lookUps, hits, forwarded: told };
+  const stored = disk && { entries: disk.count, bytes: disk.size, maxBytes: disk.maxSize };
+  return {
+    route: user?.name ?? "",
+    entries: store.count,
+    bytes: store.size,
+    maxBytes: options.maxSize,
+    lookUps,
+    hits,
+    forwarded: Object.fromEntries(forwarded),
+    ...(stored && { store: stored }),
+  };
 }
 
 /** Whether nothing that a route says is to be done to its answers, or to be watched while they go out. */

@@ -60,6 +60,17 @@ export interface CacheOptions {
   readonly storeCookies: boolean;
   /** Whether a client's own Cache-Control counts. */
   readonly clientDirectives: boolean;
+  /** Where copies outlive a restart; undefined: nowhere. */
+  readonly store?: CacheStoreOptions;
+}
+
+/** A folder of stored replies (sizes in bytes). Caches that name the same one share it. */
+export interface CacheStoreOptions {
+  readonly dir: string;
+  /** All copies together. */
+  readonly maxSize: number;
+  /** The longest body. */
+  readonly maxEntry: number;
 }
 
 /** Who logs in by name and password. */

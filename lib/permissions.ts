@@ -32,6 +32,7 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
       const value = resolvePath(folder, table.folder);
       needs.push({ who: name, name: "read", value, reason: "to send its files (sendfile)" });
     }
+    needs.push(...storeNeeds(name, route.options, table.folder));
     needs.push(...authNeeds(name, route.options, table.folder));
     for (const where of route.options.authorize?.connect ?? []) {
       const address = where.transport === "tcp"
@@ -77,6 +78,13 @@ function adminNeeds(admin: Table["admin"]): Need[] {
   if (tokenEnv === undefined) return needs;
   const reason = "to know the token that it asks for";
   return [...needs, { who: "admin.token", name: "env", value: tokenEnv, reason }];
+}
+
+function storeNeeds(who: string, { cache }: RouteOptions, folder: string): Need[] {
+  if (cache?.store === undefined) return [];
+  const value = resolvePath(cache.store.dir, folder);
+  const reason = "to keep copies of replies (cache.store)";
+  return [{ who, name: "read", value, reason }, { who, name: "write", value, reason }];
 }
 
 function authNeeds(who: string, { auth }: RouteOptions, folder: string): Need[] {

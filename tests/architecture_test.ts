@@ -174,6 +174,9 @@ Deno.test(`"Deno." stands only in ${NAMES_RUNTIME.join(", ")}`, () => {
 const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   // Hides from the parser the variables that it would read.
   "lib/config/yaml_library.ts": ["node:process"],
+  // Checksums.
+  "lib/io/cache_file.ts": ["node:zlib"],
+  "lib/protocol/cache_file.ts": ["node:zlib"],
   // Its compressors flush when they are told to; the platform's promise nothing of the kind.
   "lib/io/encoder.ts": ["node:buffer", "node:zlib"],
   "lib/io/listen_socket.ts": ["node:net"],

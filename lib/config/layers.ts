@@ -1,9 +1,21 @@
 /** The `conditional`, `compress` and `cache` of a route: what is done to replies of any kind. */
 import * as v from "valibot";
-import { cannotRead, described, duration, fields, flag, list, size, word } from "../fields.ts";
-import type { CacheOptions, ConditionalOptions } from "../handler.ts";
+import {
+  cannotRead,
+  described,
+  duration,
+  fields,
+  flag,
+  list,
+  optional,
+  size,
+  text,
+  word,
+} from "../fields.ts";
+import type { CacheOptions, CacheStoreOptions, ConditionalOptions } from "../handler.ts";
 import { type Coding, CODINGS } from "../protocol/content_coding.ts";
 import { distinct } from "./distinct.ts";
+import { shortOrLong } from "./short_or_long.ts";
 
 /** A switch, or the long form; `off` becomes undefined. */
 function switched<T>(long: v.GenericSchema<unknown, T>, form: string, on: () => T) {
@@ -41,6 +53,24 @@ const codings: v.GenericSchema<unknown, Coding[]> = v.pipe(
 
 export const compress = switched(codings, "a list", () => [...CODINGS]);
 
+const storeFields: v.GenericSchema<unknown, CacheStoreOptions> = v.pipe(
+  fields({
+    dir: described(text, "The folder; it is made if it does not exist."),
+    maxSize: described(v.optional(size, "1GiB"), "All copies in it together; default 1GiB."),
+    maxEntry: described(v.optional(size, "64MiB"), "The longest body; default 64MiB."),
+  }),
+  v.check(
+    ({ maxSize, maxEntry }) => maxEntry <= maxSize,
+    "Cannot keep a body longer than all copies together: write maxEntry up to maxSize",
+  ),
+  v.transform((options): CacheStoreOptions => options),
+);
+
+const store = shortOrLong(
+  v.pipe(text, v.transform((dir) => v.parse(storeFields, { dir }))),
+  storeFields,
+);
+
 const cacheFields: v.GenericSchema<unknown, CacheOptions> = v.pipe(
   fields({
     maxSize: described(v.optional(size, "64MiB"), "All copies together; default 64MiB."),
@@ -65,19 +95,24 @@ const cacheFields: v.GenericSchema<unknown, CacheOptions> = v.pipe(
       v.optional(flag, false),
       "Whether a client's own Cache-Control counts: any client can then make the program work.",
     ),
+    store: described(
+      optional(store),
+      "A folder where copies are kept too, and outlive a restart, or a map of fields.",
+    ),
   }),
   v.check(
     ({ maxSize, maxEntry }) => maxEntry <= maxSize,
     "Cannot keep a body longer than all copies together: write maxEntry up to maxSize",
   ),
-  v.transform(({ maxSize, maxEntry, storeCookies, clientDirectives, ...times }): CacheOptions => ({
+  v.transform(({ maxSize, maxEntry, storeCookies, clientDirectives, ...rest }): CacheOptions => ({
     maxSize,
     maxEntry,
-    defaultTtlMs: times.defaultTtl,
-    staleWhileRevalidateMs: times.staleWhileRevalidate,
-    staleIfErrorMs: times.staleIfError,
+    defaultTtlMs: rest.defaultTtl,
+    staleWhileRevalidateMs: rest.staleWhileRevalidate,
+    staleIfErrorMs: rest.staleIfError,
     storeCookies,
     clientDirectives,
+    ...(rest.store && { store: rest.store }),
   })),
 );
 

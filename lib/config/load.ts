@@ -9,6 +9,7 @@ import * as v from "valibot";
 import { ConfigError, type Fault, formatFault } from "../errors.ts";
 import { fields, list, optional } from "../fields.ts";
 import { readAdmin } from "./admin.ts";
+import { checkStores } from "./cache_stores.ts";
 import { check } from "./check.ts";
 import { type Kinds, loadKinds, type Registry } from "./kinds.ts";
 import { createLocator, type Position, type Report } from "./position.ts";
@@ -103,6 +104,7 @@ function readTable(root: Node, source: Origin, reading: Reading): Table {
   const slots = itemsOf(valueOf(root, "routes")?.node);
   const drafts = slots.map((slot) => ({ slot, draft: readRoute(slot, context) }));
   const names = nameRoutes(drafts, reading);
+  checkStores(drafts, { folder, report, locate });
   const routes = drafts.flatMap(({ slot, draft }, index): RouteConfig[] => {
     const name = names[index];
     if (draft === undefined || name === undefined) return [];

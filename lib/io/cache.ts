@@ -19,7 +19,7 @@ import { changedUrls, withStatus } from "../protocol/cache_answer.ts";
 import { hasConditions } from "../protocol/conditional_reply.ts";
 import { Fetch, type Fetched } from "./cache_fetch.ts";
 import { Flight, type Landing, withinCut } from "./cache_flight.ts";
-import { agedFields, hit, refuseUnlessStored, suits } from "./cache_hit.ts";
+import { agedFields, hit, refuseUnlessStored, sized, suits } from "./cache_hit.ts";
 import { askedBy, isKnownClient, urlOf } from "./cache_request.ts";
 import type { Stored } from "./cache_store.ts";
 import { conditionalReply } from "./conditional.ts";
@@ -81,7 +81,7 @@ class CachedService {
     if (method !== "GET" && method !== "HEAD") return this.#other({ exchange, mount, url });
     const asked = askedBy(headers, this.#surroundings.codingOf);
     this.#cache.lookUps++;
-    const stored = this.#cache.store.find(url, asked);
+    const stored = this.#cache.find(url, asked);
     const asking = { exchange, mount, url, asked };
     if (stored === undefined) return this.#miss(asking);
     if (!stored.isForAll && isKnownClient(exchange)) {
@@ -92,18 +92,20 @@ class CachedService {
     if (this.#cache.options.clientDirectives && !suits(stored, headers, now)) {
       return this.#renew(asking, stored, "request");
     }
-    if (now < stored.freshUntil) return this.#hit(stored, exchange, now);
+    if (now < stored.freshUntil) return this.#hit(asking, stored, now);
     if (now < stored.staleUntil) {
       this.#renewBehind(asking, stored, now);
-      return this.#hit(stored, exchange, now);
+      return this.#hit(asking, stored, now);
     }
-    if (now < stored.retryAt && now < stored.errorUntil) return this.#hit(stored, exchange, now);
+    if (now < stored.retryAt && now < stored.errorUntil) return this.#hit(asking, stored, now);
     return this.#renew(asking, stored, "stale");
   }
 
-  #hit(stored: Stored, exchange: Exchange, now: number): Reply {
+  #hit(asking: Asking, stored: Stored, now: number): Reply | Promise<Outcome> {
+    const body = this.#cache.bodyOf(stored);
+    if (body === undefined) return this.#miss(asking);
     this.#cache.hits++;
-    return hit(stored, exchange, now);
+    return hit(stored, body, { exchange: asking.exchange, now });
   }
 
   /** Ends what goes on in the background, and waits for its end. */
@@ -128,7 +130,7 @@ class CachedService {
   #miss(asking: Asking): Promise<Outcome> {
     const { exchange, url } = asking;
     const { headers } = exchange;
-    const why = this.#cache.store.has(url) ? "vary-miss" : "uri-miss";
+    const why = this.#cache.has(url) ? "vary-miss" : "uri-miss";
     this.#cache.countForwarded(why);
     if (this.#cache.options.clientDirectives) refuseUnlessStored(headers);
     // A part is no copy, nor is a head; and whoever changes protocols wants to speak with the program.
@@ -163,7 +165,7 @@ class CachedService {
 
   /** One that went by URL alone would let those wait for each other who get different answers. */
   #keyOf({ url, asked }: Asking): string {
-    const names = this.#cache.store.varyingFields(url);
+    const names = this.#cache.varyingFields(url);
     return names.length === 0 ? url : `${url}\n${names.map(asked).join("\n")}`;
   }
 
@@ -233,14 +235,16 @@ class CachedService {
     if (landing.type === "failed") throw landing.error;
     if (landing.type === "alone") return await this.#fetch(asking, undefined, why);
     const { stored } = landing;
-    const body = landing.type === "coming" ? landing.body() : stored.body;
+    const body = landing.type === "coming" ? landing.body() : this.#cache.bodyOf(stored);
+    if (body === undefined) return await this.#fetch(asking, undefined, why);
     if (!stored.vary.every(([name, value]) => asked(name) === value)) {
       abandon(body);
       return await this.#fetch(asking, undefined, "vary-miss");
     }
     const fields = agedFields(stored, Date.now());
     if (landing.type === "coming") fields.push(["content-length", String(landing.length)]);
-    const headers = withStatus(fields, `fwd=${why}; collapsed`);
+    const told = withStatus(fields, `fwd=${why}; collapsed`);
+    const headers = landing.type === "coming" ? told : sized(told, stored, body);
     const { status } = stored;
     return conditionalReply({ type: "reply", status, headers, body }, exchange);
   }

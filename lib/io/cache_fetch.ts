@@ -19,8 +19,9 @@ import { judge, type Judgement } from "../protocol/cache_policy.ts";
 import { declaredLength } from "../protocol/header_list.ts";
 import { forbidsBody } from "../protocol/http_fields.ts";
 import type { Flight, Landing } from "./cache_flight.ts";
+import { agedFields, sized } from "./cache_hit.ts";
 import { fetchingFields, isKnownClient } from "./cache_request.ts";
-import { type Asked, costOf, type Stored } from "./cache_store.ts";
+import type { Asked, Stored } from "./cache_store.ts";
 import { discard } from "./discard.ts";
 import { Recording } from "./recording.ts";
 import type { ResponseCache, UnderWay } from "./response_cache.ts";
@@ -84,9 +85,14 @@ export class Fetch {
       const outcome = await this.#ask(validating, lifeline);
       if (outcome.type !== "reply") return this.#forOne(outcome);
       if (stored === undefined) return this.#received(outcome);
-      if (outcome.status >= 500 && isUsable(stored)) return this.#useOn(stored, outcome);
+      if (outcome.status >= 500 && isUsable(stored)) {
+        return this.#useOn(stored, outcome) ?? this.#received(outcome);
+      }
       if (outcome.status !== 304 || validating === undefined) return this.#received(outcome);
-      if (confirms(outcome.headers, stored.headers)) return this.#confirmed(stored, outcome);
+      if (confirms(outcome.headers, stored.headers)) {
+        const confirmed = this.#confirmed(stored, outcome);
+        if (confirmed !== undefined) return confirmed;
+      }
       // It speaks of a copy that we do not have.
       const whole = await this.#ask(undefined, lifeline);
       return whole.type === "reply" ? this.#received(whole) : this.#forOne(whole);
@@ -94,7 +100,9 @@ export class Fetch {
       const isFailure = error instanceof GatewayError ? error.status >= 500 : true;
       if (stored === undefined || !isFailure || !isUsable(stored)) throw error;
       if (lifeline.reason instanceof ClientGone) throw error;
-      return this.#useOn(stored, undefined);
+      const used = this.#useOn(stored, undefined);
+      if (used === undefined) throw error;
+      return used;
     }
   }
 
@@ -116,7 +124,7 @@ export class Fetch {
     const judgement = reply.file === undefined ? this.#judge(status, headers) : undefined;
     const length = body instanceof Uint8Array ? body.length : declaredLength(headers);
     if (this.#underWay.isOutdated || judgement === undefined) return alone;
-    if (length !== undefined && length > cache.options.maxEntry) return alone;
+    if (length !== undefined && length > cache.longest) return alone;
     const note = `fwd=${why}; stored; ttl=${
       wholeSeconds(judgement.lifetimeMs - judgement.initialAgeMs)
     }`;
@@ -143,55 +151,65 @@ export class Fetch {
   ): Fetched {
     const { cache, flight } = this.#options;
     const { status } = reply;
+    const copyOf = (bytes: Uint8Array<ArrayBuffer>) =>
+      this.#copy(judgement, status, headers, bytes);
+    const { maxEntry } = cache.options;
+    const isLong = length !== undefined && length > maxEntry;
     const recording = new Recording(source, {
-      max: cache.options.maxEntry,
+      max: isLong ? -1 : maxEntry,
+      overflow: () => this.#underWay.isOutdated ? undefined : cache.overflow(copyOf(NOTHING)),
       length,
       isAwaited: () => flight?.isAwaited === true,
     });
     if (flight !== undefined) flight.recording = recording;
     const landing = recording.whole.then((bytes): Landing => {
       if (bytes === undefined || this.#underWay.isOutdated) return { type: "alone" };
-      return this.#keep(this.#copy(judgement, status, headers, bytes));
+      return this.#keep(copyOf(bytes));
     });
     // Of a body that may outgrow the limit nobody else can be promised all.
-    const coming = length === undefined || !isFresh(judgement) ? undefined : {
+    const coming = length === undefined || isLong || !isFresh(judgement) ? undefined : {
       type: "coming" as const,
-      stored: this.#copy(judgement, status, headers, NOTHING),
+      stored: copyOf(NOTHING),
       length,
       body: () => recording.reader(),
     };
     return { outcome: { ...reply, body: recording.reader() }, isWhole: true, landing, coming };
   }
 
-  /** A 304: the copy holds, with what the answer says of it. */
-  #confirmed(stored: Stored, { headers, body }: Reply): Fetched {
+  /** A 304: the copy holds, with what the answer says of it. Undefined: its body is lost. */
+  #confirmed(stored: Stored, { headers, body }: Reply): Fetched | undefined {
     const { cache, why } = this.#options;
     discard(body, "The stored copy still holds");
+    const kept = cache.bodyOf(stored);
+    if (kept === undefined) return undefined;
     const merged = freshenedFields(stored.headers, headers);
     const judgement = this.#judge(stored.status, merged);
-    const copy = this.#copy(judgement ?? NO_TIME, stored.status, merged, stored.body);
+    const bytes = kept instanceof Uint8Array ? kept : stored.body;
+    const copy = this.#copy(judgement ?? NO_TIME, stored.status, merged, bytes);
     let landing: Landing = { type: "alone" };
     if (judgement === undefined || this.#underWay.isOutdated) {
-      cache.store.delete(stored);
+      cache.forget(stored);
     } else landing = this.#keep(copy);
-    const outcome = this.#answer(copy, `fwd=${why}; fwd-status=304`);
+    const outcome = this.#answer(copy, kept, `fwd=${why}; fwd-status=304`);
     return { outcome, isWhole: true, landing: Promise.resolve(landing), coming: undefined };
   }
 
-  /** The application fails: the stale copy goes on for a while (RFC 5861 §4). */
-  #useOn(stored: Stored, failed: Reply | undefined): Fetched {
+  /** The application fails: the stale copy goes on for a while (RFC 5861 §4). Undefined: it is lost. */
+  #useOn(stored: Stored, failed: Reply | undefined): Fetched | undefined {
+    const body = this.#options.cache.bodyOf(stored);
+    if (body === undefined) return undefined;
     if (failed !== undefined) discard(failed.body, "A stored copy is sent in this reply's stead");
     stored.retryAt = Date.now() + RETRY_MS;
     const status = failed === undefined ? "" : `; fwd-status=${failed.status}`;
-    const outcome = this.#answer(stored, `fwd=stale${status}; detail=stale-if-error`);
+    const outcome = this.#answer(stored, body, `fwd=stale${status}; detail=stale-if-error`);
     const landing = Promise.resolve<Landing>({ type: "stored", stored });
     return { outcome, isWhole: true, landing, coming: undefined };
   }
 
-  #answer({ status, headers, body, bornAt }: Stored, note: string): Reply {
-    const age = Math.max(0, wholeSeconds(Date.now() - bornAt));
-    const fields: HeaderPair[] = [...headers, ["age", String(age)]];
-    return { type: "reply", status, headers: withStatus(fields, note), body };
+  #answer(stored: Stored, body: Reply["body"], note: string): Reply {
+    const { status } = stored;
+    const headers = withStatus(agedFields(stored, Date.now()), note);
+    return { type: "reply", status, headers: sized(headers, stored, body), body };
   }
 
   #judge(status: number, headers: Reply["headers"]): Judgement | undefined {
@@ -205,7 +223,7 @@ export class Fetch {
     judgement: Judgement,
     status: number,
     headers: Reply["headers"],
-    body: Uint8Array<ArrayBuffer>,
+    body: Stored["body"],
   ): Stored {
     const { url, asked } = this.#options;
     const now = Date.now();
@@ -232,7 +250,7 @@ export class Fetch {
   /** Stores a copy, and tells whether others may have it. */
   #keep(stored: Stored): Landing {
     const { cache } = this.#options;
-    if (costOf(stored) <= cache.options.maxSize) cache.put(stored);
+    cache.put(stored);
     return Date.now() < stored.freshUntil ? { type: "stored", stored } : { type: "alone" };
   }
 }

@@ -3,23 +3,37 @@
  * tells of its age is the same for a second, and so is its head.
  */
 import { GatewayError } from "../errors.ts";
-import type { Exchange, HeaderPair, Reply } from "../exchange.ts";
+import type { Exchange, HeaderPair, Reply, ReplyBody } from "../exchange.ts";
 import { wholeSeconds, withStatus } from "../protocol/cache_answer.ts";
 import { parseCacheControl, seconds } from "../protocol/cache_control.ts";
 import { hasConditions } from "../protocol/conditional_reply.ts";
 import type { Stored } from "./cache_store.ts";
 import { conditionalReply } from "./conditional.ts";
 
-/** The answer that a copy makes. */
-export function hit(stored: Stored, exchange: Exchange, now: number): Reply {
+/** The answer that a copy makes, with its body. */
+export function hit(
+  stored: Stored,
+  body: Exclude<ReplyBody, null>,
+  { exchange, now }: { readonly exchange: Exchange; readonly now: number },
+): Reply {
   const second = wholeSeconds(now);
   if (stored.head?.second !== second) {
     const ttl = wholeSeconds(stored.freshUntil - now);
     stored.head = { second, headers: withStatus(agedFields(stored, now), `hit; ttl=${ttl}`) };
   }
-  const { headers } = stored.head;
-  const reply: Reply = { type: "reply", status: stored.status, headers, body: stored.body };
+  const headers = sized(stored.head.headers, stored, body);
+  const reply: Reply = { type: "reply", status: stored.status, headers, body };
   return hasConditions(exchange.headers) ? conditionalReply(reply, exchange) : reply;
+}
+
+/** The fields, with the length of a body that does not say it by itself. */
+export function sized(
+  headers: readonly HeaderPair[],
+  { body: { length } }: Stored,
+  body: ReplyBody,
+): readonly HeaderPair[] {
+  if (body instanceof Uint8Array) return headers;
+  return [...headers, ["content-length", String(length)]];
 }
 
 /** A copy's fields, with how old it is. */

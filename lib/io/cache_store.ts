@@ -1,11 +1,12 @@
 /**
- * Stored replies in memory, within a number of bytes: by URL, several a URL where they vary, and by the
- * keys that their program gave them.
+ * Stored replies, in memory or on disk, within a number of bytes: by URL, several a URL where they vary,
+ * and by the keys that their program gave them.
  *
  * Strategy: a map keeps its order, so the oldest stands first. A hit only sets a mark; whoever looks for
  * room gives a marked one a second chance. That is nearly least-recently-used, and a hit moves nothing.
  */
 import type { ByteString, HeaderPair } from "../exchange.ts";
+import type { CacheFile } from "./cache_file.ts";
 
 /** A reply that may be used again. Times by Date.now(). */
 export interface Stored {
@@ -13,7 +14,7 @@ export interface Stored {
   readonly status: number;
   /** All but what tells of the copy: Age and Cache-Status. */
   readonly headers: readonly HeaderPair[];
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly body: Uint8Array<ArrayBuffer> | CacheFile;
   /** The request's fields that the reply depends on, with what they were (RFC 9111 §4.1). */
   readonly vary: readonly HeaderPair[];
   /** When it would have been made, had it been new when it came. */
@@ -37,16 +38,37 @@ export type Asked = (lowerName: string) => ByteString;
 /** What a copy costs beyond its text. */
 const OVERHEAD = 512;
 
+export interface StoreOptions {
+  /** What a copy counts for. */
+  readonly costOf?: (stored: Stored) => number;
+  /** Told of each copy that goes. */
+  readonly dropped?: (stored: Stored) => void;
+  readonly maxCount?: number;
+}
+
 export class CacheStore {
-  readonly #maxSize: number;
+  #maxSize: number;
+  readonly #options: Required<StoreOptions>;
   /** Each URL's copies, the newest first. */
   readonly #urls = new Map<string, Stored[]>();
   readonly #tags = new Map<string, Set<Stored>>();
   #order = new Set<Stored>();
   #size = 0;
+  /** The part of it that no copy has yet. */
+  #reserved = 0;
 
-  constructor(maxSize: number) {
+  constructor(maxSize: number, options: StoreOptions = {}) {
     this.#maxSize = maxSize;
+    this.#options = { costOf, dropped: () => {}, maxCount: Infinity, ...options };
+  }
+
+  get maxSize(): number {
+    return this.#maxSize;
+  }
+
+  set maxSize(bytes: number) {
+    this.#maxSize = bytes;
+    this.#makeRoom();
   }
 
   /** Bytes in use. */
@@ -82,23 +104,43 @@ export class CacheStore {
 
   /** Stores a copy in place of the one that answered the same requests. */
   put(stored: Stored): void {
-    const asked: Asked = (name) => stored.vary.find(([own]) => own === name)?.[1] ?? "";
-    for (const old of this.#urls.get(stored.url) ?? []) {
-      if (isSameVary(old, stored) && answers(old, asked)) this.delete(old);
-    }
+    this.deleteLike(stored);
     this.#urls.set(stored.url, [stored, ...this.#urls.get(stored.url) ?? []]);
     this.#order.add(stored);
     for (const tag of stored.tags) {
       const tagged = this.#tags.get(tag) ?? new Set();
       this.#tags.set(tag, tagged.add(stored));
     }
-    this.#size += costOf(stored);
+    this.#size += this.#options.costOf(stored);
     this.#makeRoom();
+  }
+
+  /** Makes room for what is to come; false: there is not so much. Whoever has it gives it back. */
+  reserve(bytes: number): boolean {
+    if (this.#reserved + bytes > this.#maxSize) return false;
+    this.#reserved += bytes;
+    this.#size += bytes;
+    this.#makeRoom();
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#reserved -= bytes;
+    this.#size -= bytes;
+  }
+
+  /** Removes the copies that answer the same requests as this one. */
+  deleteLike(stored: Stored): void {
+    const asked: Asked = (name) => stored.vary.find(([own]) => own === name)?.[1] ?? "";
+    for (const old of this.#urls.get(stored.url) ?? []) {
+      if (isSameVary(old, stored) && answers(old, asked)) this.delete(old);
+    }
   }
 
   delete(stored: Stored): void {
     if (!this.#order.delete(stored)) return;
-    this.#size -= costOf(stored);
+    this.#size -= this.#options.costOf(stored);
+    this.#options.dropped(stored);
     const rest = (this.#urls.get(stored.url) ?? []).filter((one) => one !== stored);
     if (rest.length === 0) this.#urls.delete(stored.url);
     else this.#urls.set(stored.url, rest);
@@ -109,27 +151,27 @@ export class CacheStore {
     }
   }
 
-  /** Removes all copies of a URL; gives their number. */
-  deleteUrl(url: string): number {
+  /** Removes all copies of a URL, and gives them. */
+  deleteUrl(url: string): readonly Stored[] {
     return this.#deleteAll(this.#urls.get(url) ?? []);
   }
 
   /** Removes all copies that bear a surrogate key. */
-  deleteTag(tag: string): number {
+  deleteTag(tag: string): readonly Stored[] {
     return this.#deleteAll([...this.#tags.get(tag) ?? []]);
   }
 
-  clear(): number {
+  clear(): readonly Stored[] {
     return this.#deleteAll([...this.#order]);
   }
 
-  #deleteAll(copies: readonly Stored[]): number {
+  #deleteAll(copies: readonly Stored[]): readonly Stored[] {
     for (const stored of copies) this.delete(stored);
-    return copies.length;
+    return copies;
   }
 
   #makeRoom(): void {
-    while (this.#size > this.#maxSize) {
+    while (this.#size > this.#maxSize || this.#order.size > this.#options.maxCount) {
       const [oldest] = this.#order;
       if (oldest === undefined) return;
       if (oldest.wasUsed) {
@@ -157,4 +199,9 @@ export function costOf({ url, headers, body, vary, tags }: Stored): number {
   for (const [name, value] of vary) text += name.length + value.length;
   for (const tag of tags) text += tag.length;
   return OVERHEAD + 2 * text + body.length;
+}
+
+/** What tells a copy from all others that may stand beside it. */
+export function keyOf({ url, vary }: Pick<Stored, "url" | "vary">): string {
+  return vary.length === 0 ? url : `${url}\n${JSON.stringify(vary)}`;
 }

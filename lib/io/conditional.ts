@@ -33,7 +33,8 @@ export function conditionalReply(reply: Reply, { method, headers: asked }: Excha
   const bytes = body instanceof Uint8Array && method !== "HEAD" ? body : undefined;
   const length = bytes?.length ?? declaredLength(headers);
   if (!hasConditions(asked) && length === undefined) return reply;
-  const isStream = bytes === undefined;
+  const isStream = bytes === undefined &&
+    (body === null || body instanceof Uint8Array || body.slices === undefined);
   const plan = planReply({ method, asked, status, headers, length, isStream });
   switch (plan.type) {
     case "whole":
@@ -44,7 +45,7 @@ export function conditionalReply(reply: Reply, { method, headers: asked }: Excha
     case "part": {
       const part = body === null || body instanceof Uint8Array
         ? body && slicesOf(body, plan.pieces)
-        : new SlicedSource(body, plan.pieces);
+        : body.slices?.(plan.pieces) ?? new SlicedSource(body, plan.pieces);
       return { type: "reply", status: 206, headers: plan.headers, body: part };
     }
     case "failed":

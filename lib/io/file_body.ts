@@ -3,11 +3,8 @@
  * looked at: what grows is cut, and what shrinks under way aborts the body, which never looks whole.
  */
 import { GatewayError } from "../errors.ts";
-import type { ByteSource, ReplyBody } from "../exchange.ts";
+import type { BodyPiece, ByteSource, ReplyBody } from "../exchange.ts";
 import type { ByteRange } from "../protocol/http_range.ts";
-
-/** Bytes to be sent as they are, or a slice of the file. */
-export type FilePiece = Uint8Array<ArrayBuffer> | ByteRange;
 
 /** What is read at once: four times less doubles the work, and the runtime's own readers are no faster. */
 const READ_SIZE = 262_144;
@@ -22,17 +19,22 @@ const SHORT = 2 ** 20;
  */
 export function fileBody(
   file: Deno.FsFile,
-  pieces: readonly FilePiece[],
+  pieces: readonly BodyPiece[],
 ): Uint8Array<ArrayBuffer> | ByteSource {
   const [first] = pieces;
   const isShort = pieces.length <= 1 && !(first instanceof Uint8Array) &&
     sizeOf(first) <= SHORT;
-  if (!isShort) return new FileBody(file, pieces);
+  if (!isShort) return fileSource(file, pieces);
   try {
     return readShort(file, first);
   } finally {
     file.close();
   }
+}
+
+/** The same, read piece by piece however short it is. */
+export function fileSource(file: Deno.FsFile, pieces: readonly BodyPiece[]): ByteSource {
+  return new FileBody(file, pieces);
 }
 
 function sizeOf(slice: ByteRange | undefined): number {
@@ -81,13 +83,13 @@ function shrank(missing: number): GatewayError {
 
 class FileBody implements ByteSource {
   readonly #file: Deno.FsFile;
-  readonly #pieces: readonly FilePiece[];
+  #pieces: readonly BodyPiece[];
   #next = 0;
   /** Bytes of the present slice that are still to be read. */
   #left = 0;
   #closed = false;
 
-  constructor(file: Deno.FsFile, pieces: readonly FilePiece[]) {
+  constructor(file: Deno.FsFile, pieces: readonly BodyPiece[]) {
     this.#file = file;
     this.#pieces = pieces;
   }
@@ -109,6 +111,11 @@ class FileBody implements ByteSource {
       throw error;
     }
     return await this.#readOn();
+  }
+
+  slices(pieces: readonly BodyPiece[]): ByteSource {
+    this.#pieces = pieces;
+    return this;
   }
 
   cancel(): void {

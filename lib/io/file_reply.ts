@@ -7,7 +7,7 @@
  * has just taken its name.
  */
 import { GatewayError } from "../errors.ts";
-import type { ByteString, Exchange, HeaderPair, Reply } from "../exchange.ts";
+import type { BodyPiece, ByteString, Exchange, HeaderPair, Reply } from "../exchange.ts";
 import { type Validators, weighConditions } from "../protocol/http_conditions.ts";
 import { parseHttpDate } from "../protocol/http_date.ts";
 import {
@@ -18,7 +18,7 @@ import {
   unsatisfiedRange,
 } from "../protocol/http_range.ts";
 import { mediaTypeOf } from "../protocol/media_type.ts";
-import { bodyOf, fileBody, type FilePiece } from "./file_body.ts";
+import { bodyOf, fileBody } from "./file_body.ts";
 import { isSameFile, wordsOf } from "./file_words.ts";
 import { RecentFiles } from "./recent_files.ts";
 
@@ -115,7 +115,7 @@ interface Plan {
   readonly status: number;
   readonly headers: readonly HeaderPair[];
   /** Null: no body, and thus no need to open the file. */
-  readonly pieces: readonly FilePiece[] | null;
+  readonly pieces: readonly BodyPiece[] | null;
 }
 
 function toReply({ status, headers }: Plan, body: Reply["body"]): Reply {

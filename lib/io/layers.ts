@@ -6,8 +6,17 @@
  * conditions are weighed against the program's own validators. Who may ask at all is settled before. Each
  * layer is loaded when a route wants it.
  */
-import type { CacheOptions, ConditionalOptions, Context, Service } from "../handler.ts";
+import type {
+  CacheOptions,
+  CacheStoreOptions,
+  ConditionalOptions,
+  Context,
+  Service,
+  Shared,
+} from "../handler.ts";
 import type { Coding } from "../protocol/content_coding.ts";
+import { resolvePath } from "../values.ts";
+import type { DiskStore } from "./disk_store.ts";
 import type { ResponseCache } from "./response_cache.ts";
 
 /** A renewal without a client has no client's time limits. */
@@ -47,11 +56,27 @@ async function cached(service: Service, { cache, context, caches }: Caching): Pr
   const { ResponseCache } = await import("./response_cache.ts");
   const { compress, timeoutMs, firstByteTimeoutMs } = context.options;
   const key = `cache ${JSON.stringify(cache)}`;
-  const shared = await context.share(key, () => Promise.resolve(new ResponseCache(cache)));
+  const shared = await context.share(
+    key,
+    async () => new ResponseCache(cache, cache.store && await openStore(cache.store, context)),
+  );
   caches.add(shared.value);
   return withCache(service, shared, {
     log: context.log,
     timeoutMs: timeoutMs ?? firstByteTimeoutMs ?? RENEWAL_MS,
     codingOf: compress && ((field) => chooseCoding(field, compress) ?? ""),
   });
+}
+
+/** One for each folder: it is whoever has it last that says how much may be in it. */
+async function openStore(
+  { dir, maxSize }: CacheStoreOptions,
+  { place, log, share }: Context,
+): Promise<Shared<DiskStore>> {
+  const folder = resolvePath(dir, place.folder).replace(/\/+$/, "");
+  const { DiskStore } = await import("./disk_store.ts");
+  const open = () => DiskStore.open(folder, maxSize, (message) => log.notice(message));
+  const shared = await share(`cache store ${folder}`, open);
+  shared.value.maxSize = maxSize;
+  return shared;
 }

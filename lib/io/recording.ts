@@ -1,17 +1,30 @@
 /**
  * A body that is sent and kept at once: it is read as fast as it comes, up to a limit, and any number of
- * readers follow, each at its own pace. Past the limit it is no longer kept: its one reader, if there is
- * one, goes on with the source itself; that there is no more than one is its maker's care.
+ * readers follow, each at its own pace. Past the limit it is no longer kept here: its one reader, if there
+ * is one, goes on with the source itself, and what it reads goes to the overflow too, if there is one; that
+ * there is no more than one reader is its maker's care.
  *
  * The work behind it ends when the last of those who wait for it has left.
  */
 import type { ByteSource } from "../exchange.ts";
+import { discard } from "./discard.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+/** Takes a body that is too long to be kept here. It does not reject. */
+export interface Overflow {
+  /** The next piece; its memory is free again once this resolves. */
+  write(piece: Uint8Array): Promise<void>;
+  /** That was all. */
+  end(): void;
+  abort(): void;
+}
+
 export interface RecordingOptions {
-  /** Bytes that are kept at most. */
+  /** Bytes that are kept at most; -1: it is known to be too long. */
   readonly max: number;
+  /** Asked for once the limit is passed. */
+  readonly overflow?: () => Overflow | undefined;
   /** The length that was promised; undefined: none. */
   readonly length: number | undefined;
   /** Whether somebody waits for all of it without reading along. */
@@ -27,6 +40,7 @@ export class Recording {
   #size = 0;
   #readers = 0;
   #wake: (() => void)[] = [];
+  #overflow: Overflow | undefined;
   /** Settles with all of the body; with undefined if it was not kept, for whatever reason. */
   readonly whole: Promise<Bytes | undefined>;
 
@@ -84,7 +98,13 @@ export class Recording {
         this.#pieces.push(piece.slice());
         this.#size += piece.length;
         this.#notify();
+        if (this.#size === length) {
+          // Whoever reads along may be gone before the source has said that this was all.
+          void discard(this.#source, "All of it is there");
+          return this.#end(length);
+        }
       }
+      this.#overflow = this.#options.overflow?.();
       this.#settle("outgrown");
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
@@ -100,14 +120,35 @@ export class Recording {
   }
 
   async #readOn(): Promise<Bytes | undefined> {
-    this.#pieces.length = 0;
-    const piece = await this.#source.read();
-    if (piece === undefined) this.#settle("whole");
-    return piece;
+    for (const piece of this.#pieces.splice(0)) await this.#overflow?.write(piece);
+    try {
+      const piece = await this.#source.read();
+      if (piece === undefined) {
+        this.#settle("whole");
+        this.#endOverflow();
+        return undefined;
+      }
+      this.#size += piece.length;
+      await this.#overflow?.write(piece);
+      // Whoever knows the length need not ask for the end.
+      if (this.#size === this.#options.length) this.#endOverflow();
+      return piece;
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    }
+  }
+
+  #endOverflow(): void {
+    const { length } = this.#options;
+    if (length === undefined || length === this.#size) this.#overflow?.end();
+    else this.#overflow?.abort();
+    this.#overflow = undefined;
   }
 
   #fail(failure: Error): void {
     this.#failure ??= failure;
+    this.#overflow?.abort();
     this.#settle("failed");
   }
 

@@ -2,8 +2,7 @@
  * Parts of a body (RFC 9110 §14) out of the whole while it flows by: what lies before a slice is read and
  * dropped, what lies behind the last one is not waited for.
  */
-import type { ByteSource } from "../exchange.ts";
-import type { BodyPiece } from "../protocol/conditional_reply.ts";
+import type { BodyPiece, ByteSource } from "../exchange.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -30,7 +30,7 @@ export interface Administered {
   /** Reads the table anew; gives why it could not. */
   reload(): Promise<string | undefined>;
   /** Gives how many copies were forgotten. */
-  purge(order: PurgeOrder): number;
+  purge(order: PurgeOrder): Promise<number>;
 }
 
 interface Action {
@@ -120,7 +120,11 @@ async function reload(server: Administered): Promise<Response> {
 const PURGE_USAGE =
   "Write POST /purge?url=URL, ?key=KEY (a surrogate key) or ?all; url and key may stand several times\n";
 
-function purge(server: Administered, _: Request, query: URLSearchParams): Response {
+async function purge(
+  server: Administered,
+  _: Request,
+  query: URLSearchParams,
+): Promise<Response> {
   const orders: PurgeOrder[] = [];
   for (const [name, value] of query) {
     if (name === "url" && URL.canParse(value)) orders.push({ url: value });
@@ -130,7 +134,7 @@ function purge(server: Administered, _: Request, query: URLSearchParams): Respon
   }
   if (orders.length === 0) return text(400, PURGE_USAGE);
   let purged = 0;
-  for (const order of orders) purged += server.purge(order);
+  for (const order of orders) purged += await server.purge(order);
   return json(200, { purged });
 }
 

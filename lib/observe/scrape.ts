@@ -184,4 +184,12 @@ function writeCaches(out: Exposition, { caches }: Survey): void {
       out.counter({ http_route: route, why }, count);
     }
   }
+  const stores = caches.flatMap(({ route, store }) => store ? [{ route, ...store }] : []);
+  if (stores.length === 0) return;
+  out.family("portico_cache_store_entries", "gauge", "Stored answers on disk.");
+  for (const { route, entries } of stores) out.gauge({ http_route: route }, entries);
+  out.family("portico_cache_store_bytes", "gauge", "Bytes that they take up there.");
+  for (const { route, bytes } of stores) out.gauge({ http_route: route }, bytes);
+  out.family("portico_cache_store_max_bytes", "gauge", "Bytes that they may take up there.");
+  for (const { route, maxBytes } of stores) out.gauge({ http_route: route }, maxBytes);
 }

@@ -63,6 +63,11 @@ const TABLES = {
     ["Copies", (row) => count(row.entries), "number"],
     ["Size", (row) => `${bytes(row.bytes)} of ${bytes(row.maxBytes)}`, "number"],
     [
+      "On disk",
+      ({ store }) => store ? `${bytes(store.bytes)} of ${bytes(store.maxBytes)}` : "–",
+      "number",
+    ],
+    [
       "Hits",
       (row) => row.lookUps === 0 ? "–" : `${number.format(100 * row.hits / row.lookUps)} %`,
       "number",

@@ -19,6 +19,8 @@ export interface SurveyedCache {
   readonly hits: number;
   /** The others by what became of them. */
   readonly forwarded: Readonly<Record<string, number>>;
+  /** On disk; caches that share a folder say the same of it. */
+  readonly store?: { readonly entries: number; readonly bytes: number; readonly maxBytes: number };
 }
 
 export interface Survey {

@@ -5,7 +5,7 @@
  * Strategy: head and length go in, a plan comes out; whoever has the body follows it. A program's own
  * 206, 304 or 412 is its business: only a 200 is looked at (§13.2.1, §14.2).
  */
-import type { ByteString, HeaderPair } from "../exchange.ts";
+import type { BodyPiece, ByteString, HeaderPair } from "../exchange.ts";
 import { declaredLength, fieldOf, without } from "./header_list.ts";
 import { weighConditions } from "./http_conditions.ts";
 import { parseHttpDate } from "./http_date.ts";
@@ -28,9 +28,6 @@ export interface Question {
   /** Whether parts have to lie one after the other, each beginning after the last one's end. */
   readonly isStream: boolean;
 }
-
-/** What a part is made of, in order: bytes as they are, or a slice of the body. */
-export type BodyPiece = Uint8Array<ArrayBuffer> | ByteRange;
 
 export type Plan =
   /** The reply with these fields. */

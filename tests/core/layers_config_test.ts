@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { buildJsonSchema } from "../../lib/config/json_schema.ts";
 import { parseTable } from "../../lib/config/load.ts";
 import { ConfigError } from "../../lib/errors.ts";
+import { flagsLine, needsOf } from "../../lib/permissions.ts";
 import * as kinds from "../support/fake_kinds.ts";
 import { accepts } from "../support/json_schema.ts";
 
@@ -69,6 +70,38 @@ Deno.test("parseTable() reads cache", () => {
   });
 });
 
+Deno.test("parseTable() reads a cache's store", () => {
+  const store = { dir: "/a", maxSize: 2 ** 30, maxEntry: 2 ** 26 };
+  assert.deepEqual(optionsOf(", cache: {store: /a}").cache, { ...CACHE, store });
+  assert.deepEqual(optionsOf(", cache: {store: {dir: /a}}").cache, { ...CACHE, store });
+  assert.deepEqual(
+    optionsOf(", cache: {store: {dir: a, maxSize: 2MiB, maxEntry: 1MiB}}").cache?.store,
+    { dir: "a", maxSize: 2 ** 21, maxEntry: 2 ** 20 },
+  );
+});
+
+Deno.test("parseTable() wants one size for one folder of copies", () => {
+  const route = (dir: string, size: string) =>
+    `  - {path: /, respond: hi, cache: {store: {dir: ${dir}, maxSize: ${size}}}}`;
+  const read = (...routes: string[]) =>
+    parseTable(`routes:\n${routes.join("\n")}`, { file: "r.yaml", folder: "/srv" }, kinds);
+  read(route("a", "1GiB"), route("/srv/a/", "1GiB"), route("b", "2GiB"));
+  assert.throws(
+    () => read(route("a", "1GiB"), route("/srv/a/", "2GiB")),
+    /3:\d+: Cannot give \/srv\/a\/ two sizes: write the same maxSize as on line 2/,
+  );
+});
+
+Deno.test("needsOf() asks for a cache's folder", () => {
+  const table = parseTable(
+    "routes: [{path: /, respond: hi, cache: {store: copies}}]",
+    { file: "r.yaml", folder: "/srv" },
+    kinds,
+  );
+  const flags = flagsLine(needsOf(table, [], "/srv/r.yaml"));
+  assert.equal(flags, "--no-prompt --allow-read=/srv/r.yaml,/srv/copies --allow-write=/srv/copies");
+});
+
 Deno.test("parseTable() says what is wrong with a layer", () => {
   const rows: [text: string, fault: RegExp][] = [
     [", conditional: {etag: weak}", /own or auto/],
@@ -80,6 +113,11 @@ Deno.test("parseTable() says what is wrong with a layer", () => {
     [", cache: {maxSize: 1KiB}", /write maxEntry up to maxSize/],
     [", cache: {defaultTtl: soon}", /Cannot read "soon" as a duration/],
     [", cache: {ttl: 5s}", /Unknown key "ttl"/],
+    [", cache: {store: {maxSize: 1GiB}}", /Missing|dir/],
+    [", cache: {store: 5}", /Cannot read 5/],
+    [", cache: {store: ''}", /Cannot be empty/],
+    [", cache: {store: {dir: a, maxSize: 1KiB}}", /write maxEntry up to maxSize/],
+    [", cache: {store: {dir: a, size: 1KiB}}", /Unknown key "size"/],
   ];
   for (const [text, fault] of rows) assert.match(faultsOf(text).join("\n"), fault, text);
 });

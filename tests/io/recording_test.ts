@@ -128,3 +128,58 @@ Deno.test("Recording goes on for those who wait without reading", () => {
   recording.release(new Error("nobody waits"));
   assert.equal(feed.cancelled, "nobody waits");
 });
+
+/** Notes what is done to it. */
+function overflowOf(log: string[]) {
+  return {
+    write: async (piece: Uint8Array) => {
+      await Promise.resolve();
+      log.push(new TextDecoder().decode(piece));
+    },
+    end: () => void log.push("end"),
+    abort: () => void log.push("abort"),
+  };
+}
+
+Deno.test("Recording gives what it cannot keep to the overflow, all of it and in order", async () => {
+  for (const [max, length] of [[3, undefined], [-1, 9], [-1, 10]] as const) {
+    const log: string[] = [];
+    const source = new Feed();
+    source.give("abc", "def", "ghi", undefined);
+    const options = { max, length, isAwaited: () => false, overflow: () => overflowOf(log) };
+    const recording = new Recording(source, options);
+    const reader = recording.reader();
+    assert.equal(await recording.whole, undefined);
+    assert.deepEqual(log, []);
+    assert.equal(await textOf(reader), "abcdefghi");
+    assert.deepEqual(log, ["abc", "def", "ghi", length === 10 ? "abort" : "end"]);
+  }
+});
+
+Deno.test("Recording gives the overflow up when its reader leaves", async () => {
+  const log: string[] = [];
+  const source = new Feed();
+  source.give("abc", "def");
+  const options = {
+    max: -1,
+    length: 6,
+    isAwaited: () => false,
+    overflow: () => overflowOf(log),
+  };
+  const reader = new Recording(source, options).reader();
+  await reader.read();
+  reader.cancel(new Error("gone"));
+  assert.deepEqual(log, ["abc", "abort"]);
+});
+
+Deno.test("Recording keeps a body of the length that it promised, though its reader leaves at once", async () => {
+  const source = new Feed();
+  const recording = record(source, { length: 6 });
+  const reader = recording.reader();
+  source.give("abc", "def");
+  assert.equal(decode(await reader.read()), "abc");
+  assert.equal(decode(await reader.read()), "def");
+  reader.cancel(new Error("gone"));
+  assert.equal(decode(await recording.whole), "abcdef");
+  source.give(undefined);
+});
