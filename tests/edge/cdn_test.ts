@@ -23,7 +23,8 @@ interface Site {
 }
 
 function tableOf(folder: string): string {
-  return `server:
+  return `admin: {listen: "127.0.0.1:0"}
+server:
   accessLog: json
   trustedProxies: [127.0.0.1]
   clientIpHeader: CF-Connecting-IP
@@ -31,13 +32,21 @@ function tableOf(folder: string): string {
 routes:
   - {path: /env/*, cgi: ${TESTS}/apps/cgi/environ.sh}
   - {path: /cookie, cgi: ${folder}/cookie}
+  - {path: /news/*, cgi: ${folder}/news, cache: {store: ${folder}/copies}}
   - {path: /fresh/*, static: {root: ${folder}/files, cacheControl: "public, max-age=60"}}
   - {path: /stale/*, static: {root: ${folder}/files, cacheControl: "public, max-age=1"}}
 `;
 }
 
+/** Under /passed/ nothing is kept: the CDN passes on what the client asks for, to the part. */
 function nginxOf(port: number): string {
   return `
+    location /passed/ {
+      proxy_pass http://127.0.0.1:${port}/;
+      proxy_set_header Host www.example.test;
+      proxy_set_header CF-Connecting-IP $remote_addr;
+      proxy_set_header X-Origin-Secret ${SECRET};
+    }
     location / {
       proxy_pass http://127.0.0.1:${port};
       proxy_http_version 1.1;
@@ -48,6 +57,8 @@ function nginxOf(port: number): string {
       proxy_set_header CF-Connecting-IP $remote_addr;
       proxy_set_header X-Origin-Secret ${SECRET};
       proxy_cache edge;
+      # As a CDN is told to fetch anew; nginx itself knows no purge.
+      proxy_cache_bypass $http_x_fetch_anew;
       proxy_cache_revalidate on;
       add_header X-Cache $upstream_cache_status always;
     }`;
@@ -60,6 +71,10 @@ async function withCdn(body: (site: Site) => Promise<void>): Promise<void> {
   const cookie = `#!/bin/sh\nprintf 'Content-Type: a/b\\nSet-Cookie: a=1\\n` +
     `Cache-Control: max-age=60\\n\\n'; date +%N\n`;
   await Deno.writeTextFile(`${folder.path}/cookie`, cookie, { mode: 0o755 });
+  const news = `#!/bin/sh\ncd ${folder.path}; echo >> runs\n` +
+    `printf 'Content-Type: text/plain\\nCache-Control: max-age=60\\nETag: "%s"\\n' "$PATH_INFO"\n` +
+    `printf 'Surrogate-Key: news all\\n\\n%s' "run $(wc -l < runs)"\n`;
+  await Deno.writeTextFile(`${folder.path}/news`, news, { mode: 0o755 });
   Deno.env.set(ENV, SECRET);
   try {
     await withGateway(tableOf(folder.path), async (gateway) => {
@@ -175,5 +190,61 @@ testWith(
       assert.deepEqual(await asked(), [
         ...["/cookie 200", "/cookie 200", "/fresh/none 404", "/nowhere 404", "/nowhere 404"],
       ]);
+    }),
+);
+
+testWith(
+  NEEDS,
+  "behind a CDN a purge by the page's own address, or by key, makes the CDN's next fetch a new one",
+  () =>
+    withCdn(async ({ ask, gateway }) => {
+      const purge = async (query: string) =>
+        await (await fetch(`${gateway.admin}/purge?${query}`, { method: "POST" })).json();
+      const anew = (target: string) => ask(target, "-H", "X-Fetch-Anew: 1");
+      const first = await ask("/news/a");
+      assert.deepEqual([first.body, fieldOf(first.head, "x-cache")], ["run 1", "MISS"]);
+      // The CDN needs the keys for its own copies.
+      assert.equal(fieldOf(first.head, "surrogate-key"), "news all");
+      // A CDN has many places, and each fetches for itself: the program is not asked again.
+      const again = await anew("/news/a");
+      assert.deepEqual([again.body, fieldOf(again.head, "x-cache")], ["run 1", "BYPASS"]);
+      assert.match(fieldOf(again.head, "cache-status") ?? "", /^portico; hit; ttl=\d+$/);
+
+      assert.deepEqual(await purge("url=https://www.example.test/news/a"), { purged: 1 });
+      assert.equal((await ask("/news/a")).body, "run 1", "the CDN has its own copy still");
+      assert.equal((await anew("/news/a")).body, "run 2");
+      const kept = await ask("/news/a");
+      assert.deepEqual([kept.body, fieldOf(kept.head, "x-cache")], ["run 2", "HIT"]);
+
+      await ask("/news/b");
+      assert.deepEqual(await purge("key=news"), { purged: 2 });
+      assert.equal((await anew("/news/a")).body, "run 4");
+      assert.equal((await ask("/purge?all", "-X", "POST")).status, 404);
+    }),
+);
+
+testWith(
+  NEEDS,
+  "behind a CDN parts and conditions that it passes on are answered by the origin",
+  () =>
+    withCdn(async ({ ask, asked }) => {
+      const { head } = await ask("/passed/fresh/a.txt", "-I");
+      const etag = fieldOf(head, "etag") ?? "";
+      assert.deepEqual([fieldOf(head, "content-length"), etag === ""], ["1000", false]);
+      const target = "/passed/fresh/a.txt";
+      const part = await ask(target, "-H", "Range: bytes=995-", "-H", `If-Range: ${etag}`);
+      assert.deepEqual([part.status, part.body], [206, "56789"]);
+      const other = await ask(target, "-H", "Range: bytes=995-", "-H", 'If-Range: "other"');
+      assert.deepEqual([other.status, other.body], [200, TEXT]);
+      assert.equal((await ask(target, "-H", "Range: bytes=1000-")).status, 416);
+      assert.equal((await ask(target, "-H", `If-None-Match: ${etag}`)).status, 304);
+      assert.equal((await ask(target, "-H", 'If-Match: "other"')).status, 412);
+      // And so are those of a program, once there is a copy of what it said.
+      await ask("/passed/news/a");
+      const own = await ask("/passed/news/a", "-H", 'If-None-Match: "/a"');
+      assert.equal(own.status, 304);
+      const end = await ask("/passed/news/a", "-H", "Range: bytes=-1");
+      assert.deepEqual([end.status, end.body], [206, "1"]);
+      assert.equal((await asked()).at(-1), "/news/a 206");
     }),
 );
