@@ -24,7 +24,30 @@ export interface DeliveryOptions {
 
 /** Makes the web stream that the runtime sends from. One piece is asked for when the last was taken. */
 export function deliver(source: ByteSource, options: DeliveryOptions): ReadableStream<Uint8Array> {
-  return new ReadableStream(new Delivery(source, options), { highWaterMark: 0 });
+  const { whole } = source;
+  const delivery = whole ? new WholeDelivery(whole, options) : new Delivery(source, options);
+  return new ReadableStream(delivery, { highWaterMark: 0 });
+}
+
+/** Hands all over in one turn: nothing is left then that could be cut. */
+class WholeDelivery implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #options: DeliveryOptions;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>, options: DeliveryOptions) {
+    this.#bytes = bytes;
+    this.#options = options;
+  }
+
+  pull(controller: Controller): void {
+    controller.enqueue(this.#bytes);
+    controller.close();
+    this.#options.done(this.#bytes.length, undefined);
+  }
+
+  cancel(): void {
+    this.#options.done(0, new ClientGone());
+  }
 }
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;

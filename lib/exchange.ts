@@ -125,6 +125,8 @@ export interface ByteSource {
   cancel(reason: Error): void;
   /** In its own stead, before anything was read: bytes, and slices in any order. Undefined: it cannot. */
   slices?(pieces: readonly BodyPiece[]): ByteSource;
+  /** All of it, where it is there already and nobody will write to it: it need not be read. */
+  readonly whole?: Uint8Array<ArrayBuffer>;
 }
 
 /** What a part of a body is made of: bytes as they are, or a slice, `end` being what follows its last byte. */

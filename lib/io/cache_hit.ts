@@ -9,6 +9,7 @@ import { parseCacheControl, seconds } from "../protocol/cache_control.ts";
 import { hasConditions } from "../protocol/conditional_reply.ts";
 import type { Stored } from "./cache_store.ts";
 import { conditionalReply } from "./conditional.ts";
+import { bodyOf } from "./file_body.ts";
 
 /** The answer that a copy makes, with its body. */
 export function hit(
@@ -21,9 +22,13 @@ export function hit(
     const ttl = wholeSeconds(stored.freshUntil - now);
     stored.head = { second, headers: withStatus(agedFields(stored, now), `hit; ttl=${ttl}`) };
   }
-  const headers = sized(stored.head.headers, stored, body);
-  const reply: Reply = { type: "reply", status: stored.status, headers, body };
-  return hasConditions(exchange.headers) ? conditionalReply(reply, exchange) : reply;
+  const { status, head } = stored;
+  if (hasConditions(exchange.headers)) {
+    const headers = sized(head.headers, stored, body);
+    return conditionalReply({ type: "reply", status, headers, body }, exchange);
+  }
+  const sent = body instanceof Uint8Array ? bodyOf(body) : body;
+  return { type: "reply", status, headers: sized(head.headers, stored, sent), body: sent };
 }
 
 /** The fields, with the length of a body that does not say it by itself. */

@@ -62,9 +62,11 @@ export function bodyOf(bytes: Uint8Array<ArrayBuffer>): ReplyBody {
 }
 
 class OnePiece implements ByteSource {
+  readonly whole: Uint8Array<ArrayBuffer>;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
 
   constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.whole = bytes;
     this.#bytes = bytes;
   }
 
