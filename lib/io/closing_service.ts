@@ -170,6 +170,7 @@ export async function openClosing<Options extends ClosingFields>(
       queue: pool.queue ?? DEFAULT_QUEUE,
       queueTimeoutMs: pool.queueTimeout ?? 30_000,
       connectTimeoutMs: connectTimeout ?? CONNECT_TIMEOUT_MS,
+      notice: (message: string) => context.log.notice(message),
     };
     return Promise.resolve(new ClosingUpstream(addresses, tuning));
   });

@@ -2,12 +2,11 @@
  * Upstreams that close the connection behind each reply (uwsgi, SCGI): where they are, how many
  * connections may be open at once and who waits for one, and the buffers that replies are read into.
  */
-import { GatewayError } from "../errors.ts";
 import { type Address, formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
-import { Tally } from "./balancer.ts";
-import { closeQuietly, dial, type Socket } from "./dial.ts";
+import { Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
+import { closeQuietly, dial, isGone, type Socket } from "./dial.ts";
 import { Slots } from "./slots.ts";
 import type { WaitingOptions } from "./waiting_line.ts";
 
@@ -15,6 +14,8 @@ export interface ClosingOptions extends WaitingOptions {
   /** Connections at once. */
   readonly max: number;
   readonly connectTimeoutMs: number;
+  /** Told when an address goes down and when it is back. */
+  readonly notice?: ((message: string) => void) | undefined;
 }
 
 /** A connection for one request. */
@@ -24,32 +25,41 @@ export interface Reached {
   readonly where: string;
 }
 
+/** One address. The bound on connections is one for all of them. */
+class Site implements Member {
+  readonly name: string;
+  readonly backup = false;
+  readonly hasRoom = true;
+  readonly load = 0;
+  readonly tally = new Tally();
+
+  constructor(readonly address: Address) {
+    this.name = formatAddress(address);
+  }
+}
+
 /** Between two tries to reach a full application. */
 const BUSY_RETRY_MS = 5;
 const BUFFER_SIZE = 65_536;
 const MAX_SPARE_BUFFERS = 64;
 
 export class ClosingUpstream implements AsyncDisposable, Stateful {
-  readonly #addresses: readonly Address[];
-  readonly #tallies: readonly Tally[];
+  readonly #sites: Balancer<Site>;
   readonly #connectTimeoutMs: number;
   readonly #slots: Slots;
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
-  #turn = 0;
 
   constructor(addresses: readonly Address[], options: ClosingOptions) {
-    this.#addresses = addresses;
-    this.#tallies = addresses.map(() => new Tally());
-    this.#connectTimeoutMs = options.connectTimeoutMs;
+    const { notice, connectTimeoutMs } = options;
+    const now = () => performance.now();
+    this.#sites = new Balancer({ balance: "round-robin", health: HEALTH, notice, now });
+    for (const address of addresses) this.#sites.add(new Site(address));
+    this.#connectTimeoutMs = connectTimeoutMs;
     this.#slots = new Slots(options);
   }
 
   status(): ServiceStatus {
-    const upstreams = this.#addresses.map((address, index) => {
-      const { requests = 0, failures = 0 } = this.#tallies[index] ?? {};
-      return { name: formatAddress(address), requests, failures };
-    });
-    return { ...this.#slots.status(), upstreams };
+    return { ...this.#slots.status(), upstreams: this.#sites.status() };
   }
 
   /**
@@ -111,7 +121,7 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
         return await this.#dialEach();
       } catch (error) {
         const isOver = performance.now() > deadline || lifeline.reason !== undefined;
-        if (isOver || !isBusy(error)) throw error;
+        if (isOver || isGone(error)) throw error;
         await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
       }
     }
@@ -119,28 +129,23 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
 
   /** The addresses take turns. Nothing was sent to one that fails, so the next may serve. */
   async #dialEach(): Promise<Reached> {
-    const count = this.#addresses.length;
-    const first = this.#turn++ % count;
+    const tried = new Set<Site>();
     let failure: unknown;
-    for (let step = 0; step < count; step++) {
-      const index = (first + step) % count;
-      const [address, tally] = [this.#addresses[index], this.#tallies[index]];
-      if (address === undefined || tally === undefined) break;
+    for (let site = this.#sites.pick(); site !== undefined; site = this.#sites.pick(tried)) {
+      tried.add(site);
       try {
-        const socket = await dial(address, this.#connectTimeoutMs);
-        tally.requests++;
-        return { socket, where: formatAddress(address) };
+        const socket = await dial(site.address, this.#connectTimeoutMs);
+        site.tally.requests++;
+        this.#sites.succeeded(site);
+        return { socket, where: site.name };
       } catch (error) {
-        tally.failures++;
+        if (isGone(error)) {
+          this.#sites.failed(site, error instanceof Error ? error.message : String(error));
+        }
         // One that is busy is worth another try, so it tells more than those that are gone.
-        if (!isBusy(failure)) failure = error;
+        if (failure === undefined || isGone(failure)) failure = error;
       }
     }
     throw failure;
   }
-}
-
-/** Whether a Unix socket's backlog is full, where TCP would have waited. */
-function isBusy(error: unknown): boolean {
-  return error instanceof GatewayError && error.failure === "connect-busy";
 }
