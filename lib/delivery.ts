@@ -29,24 +29,39 @@ export function deliver(source: ByteSource, options: DeliveryOptions): ReadableS
   return new ReadableStream(delivery, { highWaterMark: 0 });
 }
 
-/** Hands all over in one turn: nothing is left then that could be cut. */
+/** Hands all over in one turn: from then on nothing is left that could be cut. */
 class WholeDelivery implements UnderlyingDefaultSource<Uint8Array> {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #options: DeliveryOptions;
+  #controller: Controller | undefined;
+  readonly #cut = (reason: Error) => {
+    this.#controller?.error(reason);
+    this.#finish(0, reason);
+  };
 
   constructor(bytes: Uint8Array<ArrayBuffer>, options: DeliveryOptions) {
     this.#bytes = bytes;
     this.#options = options;
   }
 
+  start(controller: Controller): void {
+    this.#controller = controller;
+    this.#options.lifeline.onCut(this.#cut);
+  }
+
   pull(controller: Controller): void {
     controller.enqueue(this.#bytes);
     controller.close();
-    this.#options.done(this.#bytes.length, undefined);
+    this.#finish(this.#bytes.length, undefined);
   }
 
   cancel(): void {
-    this.#options.done(0, new ClientGone());
+    this.#finish(0, new ClientGone());
+  }
+
+  #finish(bytes: number, failure: Error | undefined): void {
+    this.#options.lifeline.forget(this.#cut);
+    this.#options.done(bytes, failure);
   }
 }
 

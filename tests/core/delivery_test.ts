@@ -155,3 +155,33 @@ Deno.test("deliver() under finish is still cut by the lifeline", async () => {
   await source.give("late");
   assert.equal(source.reads, 1);
 });
+
+Deno.test("deliver() hands over at once what is whole, and leaves it as it was", async () => {
+  const whole = new TextEncoder().encode("all of it");
+  const begin = () => {
+    const lifeline = new Lifeline();
+    const ends: [number, Error | undefined][] = [];
+    const done = (bytes: number, failure: Error | undefined) => ends.push([bytes, failure]);
+    const source = {
+      whole,
+      read: () => assert.fail("read"),
+      cancel: () => assert.fail("cancelled"),
+    };
+    const stream = deliver(source, { lifeline, onAbort: "kill", done });
+    return { lifeline, ends, stream };
+  };
+  for (let times = 0; times < 2; times++) {
+    const { stream, ends, lifeline } = begin();
+    assert.equal(await new Response(stream).text(), "all of it");
+    assert.deepEqual(ends, [[9, undefined]]);
+    lifeline.cut(new Error("too late"));
+    assert.equal(ends.length, 1);
+  }
+  const left = begin();
+  await left.stream.cancel();
+  assert.ok(left.ends.length === 1 && left.ends[0]?.[1] instanceof ClientGone);
+  const cut = begin();
+  cut.lifeline.cut(new Error("time is up"));
+  await assert.rejects(new Response(cut.stream).text(), /time is up/);
+  assert.equal(cut.ends.length, 1);
+});
