@@ -13,6 +13,9 @@ const APPS = new URL("apps", import.meta.url).pathname;
 /** Where the distribution has it, past any manager of versions. */
 const PYTHON = "/usr/bin/python3";
 
+/** From this turn on, for as many. */
+const OTHER_PYTHON = 8;
+
 export interface Site extends AsyncDisposable {
   readonly base: string;
   readonly admin: string;
@@ -48,9 +51,14 @@ export async function openSite(): Promise<Site> {
   const file = `${folder}/routes.yaml`;
   const rewrite = (turn: number) =>
     Deno.writeTextFile(file, table({ folder, port, adminPort, origin: origin.port, turn }));
-  await rewrite(0);
-  const { out } = await runPortico(["flags", "-c", file]);
-  const gateway = await startPortico(["serve", "-c", file], { flags: out.trim().split(" ") });
+  // Other variables for Python's processes are another upstream, with sockets of its own.
+  const flags: string[][] = [];
+  for (const turn of [OTHER_PYTHON, 0]) {
+    await rewrite(turn);
+    const { out } = await runPortico(["flags", "-c", file]);
+    flags.push(out.trim().split(" "));
+  }
+  const gateway = await startPortico(["serve", "-c", file], { flags: merged(flags) });
   opened.use(gateway);
   const rest = opened.move();
   return {
@@ -68,6 +76,19 @@ export async function openSite(): Promise<Site> {
     },
     [Symbol.asyncDispose]: () => rest.disposeAsync(),
   };
+}
+
+/** The flags of several tables, for one gateway. */
+function merged(flags: readonly (readonly string[])[]): string[] {
+  const values = new Map<string, Set<string>>();
+  for (const flag of flags.flat()) {
+    const [name = "", list] = flag.split("=");
+    const known = values.get(name) ?? new Set();
+    values.set(name, list === undefined ? known : known.union(new Set(list.split(","))));
+  }
+  return Array.from(values, ([name, list]) => {
+    return list.size === 0 ? name : `${name}=${[...list].join(",")}`;
+  });
 }
 
 async function lay(folder: string): Promise<void> {
@@ -140,7 +161,9 @@ routes:
     route("/php/*", { php: { root: "./site", spawn } }) +
     route("/inline", { wsgi: `${APPS}/echo.ts`, headers: { set: { "X-Turn": String(turn) } } }) +
     route("/isolate", { wsgi: { app: `${APPS}/echo.ts`, isolate: "worker", workers: 2 } }) +
-    route("/python", { wsgi: { ...python, env: { TURN: String(Math.floor(turn / 4) % 2) } } }) +
+    route("/python", {
+      wsgi: { ...python, env: { TURN: String(Math.floor(turn / OTHER_PYTHON) % 2) } },
+    }) +
     route("/uwsgi", { uwsgi: `unix:${folder}/uwsgi.sock` }) +
     route("/scgi", { scgi: `unix:${folder}/scgi.sock` }) +
     route("/proxy", { proxy: `http://127.0.0.1:${origin}` }) +

@@ -8,6 +8,8 @@ export interface CommandOptions {
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** What runs the runtime, such as `prlimit` with a limit. */
+  readonly under?: readonly string[];
 }
 
 export interface Ended {
@@ -53,9 +55,10 @@ export async function startPortico(
 }
 
 function launch(args: readonly string[], options: CommandOptions): Running {
-  const { flags = ["--no-prompt", "-A"], env = {}, cwd = "/" } = options;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", ...flags, MAIN, ...args],
+  const { flags = ["--no-prompt", "-A"], env = {}, cwd = "/", under = [] } = options;
+  const [program = "", ...words] = [...under, Deno.execPath(), "run", ...flags, MAIN, ...args];
+  const child = new Deno.Command(program, {
+    args: words,
     clearEnv: true,
     env: { ...usualEnvironment(), ...env },
     cwd,
