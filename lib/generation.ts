@@ -29,6 +29,8 @@ export interface Ground {
   readonly log: Log;
   readonly sweeper: Sweeper;
   readonly shares: Shares;
+  /** A file that may be read at any time: listeners keep descriptors on it. */
+  readonly spare?: string | undefined;
 }
 
 export interface Generation extends AsyncDisposable {

@@ -14,6 +14,8 @@ export type Role = "http" | "https" | "redirect" | "admin";
 export interface ListenersOptions {
   receiver(role: Role): Receiver;
   notice(message: string): void;
+  /** See {@link Listener}. */
+  readonly spare?: string | undefined;
   /** Resolves when no upload is under way, or not waiting any longer: closing a listener fails them. */
   quiet(): Promise<void>;
 }
@@ -130,7 +132,7 @@ export class Listeners {
     fresh: readonly (readonly [string, Place])[],
     tls: TlsPair | undefined,
   ): Promise<[string, Open][]> {
-    const { receiver, notice } = this.#options;
+    const { receiver, notice, spare } = this.#options;
     // At the start the addresses have lines of their own.
     const isFirst = this.#open.size === 0;
     const opened: [string, Open][] = [];
@@ -138,7 +140,7 @@ export class Listeners {
       for (const [key, { address, role, node }] of fresh) {
         const pair = role === "https" ? tls : undefined;
         const receive = receiver(role);
-        const listener = await Listener.open({ address, tls: pair, node, receive, notice });
+        const listener = await Listener.open({ address, tls: pair, node, receive, spare, notice });
         opened.push([key, { address, role, node, listener }]);
         if (!isFirst) notice(`Listening on ${listener.url}`);
       }

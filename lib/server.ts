@@ -45,6 +45,7 @@ export class Server {
     this.#listeners = new Listeners({
       receiver: (role) => this.#receiver(role),
       notice: (message) => ground.log.notice(message),
+      spare: ground.spare,
       quiet: () => this.#quiet(),
     });
   }

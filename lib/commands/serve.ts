@@ -32,7 +32,8 @@ export async function serve(invocation: Invocation): Promise<number> {
   }
   for (const warning of shadowWarnings(table)) complain(warning);
   const log = new Log(table.server.accessLog);
-  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares() };
+  const spare = configPath(invocation);
+  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares(), spare };
   containRejections(log);
   const watch = invocation.watch ? new Watch() : undefined;
   watch?.follow(watchedBy(invocation, table));

@@ -1,5 +1,6 @@
 /** Starts a CGI program: the command, and what a failure to start it means. */
 import { GatewayError } from "../errors.ts";
+import { shortageOf } from "./shortage.ts";
 
 export interface CgiCommand {
   readonly program: string;
@@ -18,7 +19,8 @@ export interface CgiCommand {
 
 /**
  * Starts the program, its input open if there is a body to write.
- * @throws {GatewayError} 502 `script-missing`, `script-not-executable` or `script-not-started`.
+ * @throws {GatewayError} 502 `script-missing`, `script-not-executable` or `script-not-started`; 503
+ * `no-descriptors`, `no-processes` or `no-memory`.
  */
 export function startProgram(command: CgiCommand, hasBody: boolean): Deno.ChildProcess {
   const { program, args, env, cwd, uid, gid } = command;
@@ -49,6 +51,8 @@ function startError(program: string, error: unknown): GatewayError {
     const message = `Cannot start ${program}: it is not executable for the gateway's user`;
     return new GatewayError(502, "script-not-executable", message, options);
   }
+  const shortage = shortageOf(error, `start ${program}`, "program");
+  if (shortage !== undefined) return shortage;
   const message = error instanceof Error ? error.message : String(error);
   return new GatewayError(
     502,

@@ -1,6 +1,7 @@
 /** Reaches an upstream: TCP or Unix socket, within a time, with errors that name the cause. */
 import { GatewayError } from "../errors.ts";
 import { type Address, formatAddress } from "../fields.ts";
+import { isShortage, shortageOf } from "./shortage.ts";
 
 /** A connected stream socket, whichever the transport. */
 export type Socket = Deno.TcpConn | Deno.UnixConn;
@@ -8,7 +9,7 @@ export type Socket = Deno.TcpConn | Deno.UnixConn;
 /**
  * Connects.
  * @throws {GatewayError} 502 `connect-refused` or `connect-failed`, 503 `connect-busy` (the backlog of a
- * Unix socket is full), 504 `connect-timeout`.
+ * Unix socket is full) or `no-descriptors`, 504 `connect-timeout`.
  */
 export async function dial(address: Address, timeoutMs: number): Promise<Socket> {
   if (address.transport === "unix") return await dialUnix(address);
@@ -72,13 +73,15 @@ function connectError(address: Address, error: unknown): GatewayError {
     );
   }
   const reason = error instanceof Error ? error.message : String(error);
-  return new GatewayError(502, "connect-failed", `Cannot connect to "${where}": ${reason}`);
+  return shortageOf(error, `connect to "${where}"`) ??
+    new GatewayError(502, "connect-failed", `Cannot connect to "${where}": ${reason}`);
 }
 
 const BUSY = "connect-busy";
 
-/** Whether a failure to connect says that nobody is there, rather than too many. */
+/** Whether a failure to connect says that nobody is there, rather than too many there or here. */
 export function isGone(error: unknown): boolean {
+  if (isShortage(error)) return false;
   return !(error instanceof GatewayError) || error.failure !== BUSY;
 }
 

@@ -21,6 +21,7 @@ import { mediaTypeOf } from "../protocol/media_type.ts";
 import { bodyOf, fileBody } from "./file_body.ts";
 import { isSameFile, wordsOf } from "./file_words.ts";
 import { RecentFiles } from "./recent_files.ts";
+import { shortageOf } from "./shortage.ts";
 
 /** A regular file that was looked at. */
 export interface FoundFile {
@@ -96,7 +97,7 @@ function openFile(path: string): Deno.FsFile {
     if (error instanceof Deno.errors.PermissionDenied) {
       throw new GatewayError(403, "file-no-access", `${path} may not be read`, cause);
     }
-    throw error;
+    throw shortageOf(error, `open ${path}`) ?? error;
   }
 }
 

@@ -6,6 +6,7 @@ import type { ByteString, Reply } from "../exchange.ts";
 import { byteString, textOf } from "../protocol/cgi_environ.ts";
 import { encodePath } from "../protocol/cgi_path.ts";
 import type { FileTree } from "./file_tree.ts";
+import { shortageOf } from "./shortage.ts";
 
 /** More is of no use to people, and each takes a look at the disk. */
 const MAX_ENTRIES = 5000;
@@ -47,7 +48,11 @@ const UTF8 = new TextEncoder();
 const { compare } = new Intl.Collator("en", { numeric: true });
 
 function namesIn(folder: string): readonly string[] {
-  return Array.from(Deno.readDirSync(folder), ({ name }) => name);
+  try {
+    return Array.from(Deno.readDirSync(folder), ({ name }) => name);
+  } catch (error) {
+    throw shortageOf(error, `list ${folder}`) ?? error;
+  }
 }
 
 /** Undefined: whoever asked for it would not get it. */

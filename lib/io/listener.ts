@@ -1,6 +1,6 @@
 /**
  * One address that is listened on. The runtime's listener ends when descriptors run out; this one then
- * opens it again. A new certificate takes a new listener too, since the runtime cannot exchange it: the
+ * opens it again, as soon as there are some to spare (reserve.ts). A new certificate takes a new listener too, since the runtime cannot exchange it: the
  * old one stops accepting and ends its requests while the new one serves.
  */
 import type { Endpoint } from "../exchange.ts";
@@ -9,6 +9,8 @@ import type { Accepting, Sending } from "./accepting.ts";
 import { serveByDeno } from "./deno_server.ts";
 import { closeQuietly } from "./dial.ts";
 import type { NodeLimits } from "./node_server.ts";
+import { Reserve } from "./reserve.ts";
+import { isOutOfDescriptors } from "./shortage.ts";
 import type { TlsPair } from "./tls_files.ts";
 
 /** Before a listener that ended by itself is opened again. */
@@ -35,6 +37,8 @@ export interface ListenerOptions {
   /** By the runtime's Node-compatible server, with these limits; undefined: by its own. */
   readonly node: NodeLimits | undefined;
   readonly receive: Receiver;
+  /** A file that may be read, for descriptors to be kept on; undefined: none are kept. */
+  readonly spare?: string | undefined;
   notice(message: string): void;
 }
 
@@ -48,27 +52,30 @@ export class Listener {
   /** Undefined while one takes the place of another. */
   #server: Accepting | undefined;
   #stopping = false;
+  readonly #reserve: Reserve;
   /** Listeners with an earlier certificate, on their way out. */
   readonly #leaving = new Set<Promise<void>>();
 
-  private constructor({ address, tls, node, receive, notice }: ListenerOptions) {
+  private constructor({ address, tls, node, receive, spare, notice }: ListenerOptions) {
     this.#receive = receive;
     this.#notice = notice;
     this.#address = address;
     this.#local = endpointOf(address);
     this.#tls = tls;
     this.#node = node;
+    this.#reserve = new Reserve(spare);
   }
 
   /** @throws {Error} whose message an operator understands. */
   static async open(options: ListenerOptions): Promise<Listener> {
     const { address } = options;
     if (address.transport === "unix") await clearSocket(address.path);
+    const listener = new Listener(options);
     try {
-      const listener = new Listener(options);
       listener.#server = await listener.#serve();
       return listener;
     } catch (error) {
+      listener.#reserve.release();
       throw new Error(`Cannot listen on ${formatAddress(address)}: ${reasonOf(error)}`, {
         cause: error,
       });
@@ -125,6 +132,7 @@ export class Listener {
 
   async shutdown(): Promise<void> {
     this.#stopping = true;
+    this.#reserve.release();
     await Promise.all([this.#server?.shutdown(), ...this.#leaving]);
   }
 
@@ -170,16 +178,21 @@ export class Listener {
 
   /** Descriptors ran out: connections go on, but nobody accepts any more until we listen again. */
   async #watch(server: Accepting): Promise<void> {
-    let reason = "without a reason";
+    let failure: unknown;
     try {
       await server.finished;
     } catch (error) {
-      reason = messageOf(error);
+      failure = error;
     }
     // One that was replaced ends as it should.
     if (this.#stopping || this.#server !== server) return;
-    this.#notice(`The listener on ${this.url} ended (${reason}): listening again`);
+    const isShort = isOutOfDescriptors(failure);
+    if (isShort) this.#reserve.release();
+    const when = isShort ? "as soon as there are descriptors to spare" : "soon";
+    const reason = failure === undefined ? "without a reason" : messageOf(failure);
+    this.#notice(`The listener on ${this.url} ended (${reason}): it listens again ${when}`);
     await this.#keep(server);
+    if (!this.#stopping) this.#notice(`Listening again on ${this.url}`);
   }
 
   /** Tries until it listens again, unless another does so by then. */
@@ -187,14 +200,17 @@ export class Listener {
     while (!this.#stopping && this.#server === ended) {
       await sleep(RELISTEN_MS);
       if (this.#stopping || this.#server !== ended) return;
+      if (!this.#reserve.fill()) continue;
       try {
         if (this.#address.transport === "unix") await clearSocket(this.#address.path);
+        if (this.#stopping) break;
         this.#server = await this.#serve();
         return;
       } catch {
-        // Still none to spare: try again.
+        // Somebody else listens there, or there are none to spare again: try again.
       }
     }
+    this.#reserve.release();
   }
 }
 
@@ -221,7 +237,9 @@ async function clearSocket(path: string): Promise<void> {
   }
   try {
     closeQuietly(await Deno.connect({ transport: "unix", path }));
-  } catch {
+  } catch (error) {
+    // Whatever else keeps us from connecting does not tell that nobody listens there.
+    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
     await Deno.remove(path);
     return;
   }

@@ -3,6 +3,7 @@
  * so nothing stays behind whatever happens to the gateway; one quota bounds them all together.
  */
 import { GatewayError } from "../errors.ts";
+import { shortageOf } from "./shortage.ts";
 
 /** Makes spool files in one folder, within one quota. */
 export class Spool {
@@ -21,11 +22,27 @@ export class Spool {
     return this.#used;
   }
 
+  /** @throws {GatewayError} 503 `spool-full` or `no-descriptors`, 500 `spool-failed`. */
   async create(): Promise<SpoolFile> {
     const name = `${this.#folder}/${crypto.randomUUID()}`;
-    const file = await this.#open(name);
-    await Deno.remove(name);
-    return new SpoolFile(file, this);
+    try {
+      const file = await this.#open(name);
+      await Deno.remove(name).catch((error) => {
+        file.close();
+        throw error;
+      });
+      return new SpoolFile(file, this);
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  /** What a fault of the disk is to the request. */
+  failure(error: unknown): GatewayError {
+    const attempt = `spool a request body in ${this.#folder}`;
+    const reason = error instanceof Error ? error.message : String(error);
+    return shortageOf(error, attempt, "file") ??
+      new GatewayError(500, "spool-failed", `Cannot ${attempt}: ${reason}`, { cause: error });
   }
 
   async #open(name: string): Promise<Deno.FsFile> {
@@ -73,10 +90,15 @@ export class SpoolFile {
     return this.#length;
   }
 
+  /** @throws {GatewayError} as {@link Spool.take} and {@link Spool.create}. */
   async append(bytes: Uint8Array): Promise<void> {
     this.#spool.take(bytes.length);
     this.#length += bytes.length;
-    for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
+    try {
+      for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
+    } catch (error) {
+      throw this.#spool.failure(error);
+    }
   }
 
   async rewind(): Promise<void> {
