@@ -17,6 +17,8 @@ export interface AdministeredServer {
   readonly current: Generation;
   /** Earlier ones, with requests still. */
   readonly retiring: Iterable<Generation>;
+  /** Errors that nobody caught so far. */
+  readonly uncaught: number;
 }
 
 export class Administration implements Administered {
@@ -51,12 +53,13 @@ export class Administration implements Administered {
   }
 
   survey(): Survey {
-    const { current, retiring } = this.#server;
+    const { current, retiring, uncaught } = this.#server;
     let { active } = current.gateway;
     for (const { gateway } of retiring) active += gateway.active;
     return {
       ready: this.ready,
       active,
+      uncaught,
       routes: current.surveyRoutes(),
       caches: current.surveyCaches(),
       spans: current.spans,

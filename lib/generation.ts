@@ -31,6 +31,8 @@ export interface Ground {
   readonly shares: Shares;
   /** A file that may be read at any time: listeners keep descriptors on it. */
   readonly spare?: string | undefined;
+  /** Errors that nobody caught, and that ended nothing. */
+  readonly contained?: { readonly count: number } | undefined;
 }
 
 export interface Generation extends AsyncDisposable {

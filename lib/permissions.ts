@@ -13,10 +13,20 @@ export interface Need extends Permission {
   readonly who: string;
 }
 
+/** What the runtime does if one of these variables is set; they are looked for before it can. */
+export const RUNTIME_SWITCHES: Readonly<Record<string, string>> = {
+  DENO_SERVE_ADDRESS: "the runtime listens elsewhere than the table says",
+  DENO_TRUST_PROXY_HEADERS:
+    "the runtime believes clients what address they have, and ends when one claims nonsense",
+};
+
 /** Everything that serving this table takes. `configFile` is absolute. */
 export function needsOf(table: Table, listen: readonly Address[], configFile: string): Need[] {
   const who = "the gateway";
   const needs: Need[] = [{ who, name: "read", value: configFile, reason: "to read its table" }];
+  for (const value of Object.keys(RUNTIME_SWITCHES)) {
+    needs.push({ who, name: "env", value, reason: "to see that it is not set" });
+  }
   for (const address of listen) {
     needs.push(...addressNeeds("server.listen", address, "to listen there"));
   }

@@ -39,6 +39,9 @@ export class Server {
       get current() {
         return current();
       },
+      get uncaught() {
+        return ground.contained?.count ?? 0;
+      },
       retiring,
     }, metrics);
     this.#own = new OwnAnswers(ground.log);
@@ -145,7 +148,8 @@ export class Server {
     await settledWithin(this.#listeners.close(), CUT_MS);
     this.#ground.sweeper.close();
     this.#ground.log.useFile(undefined);
-    await this.#ground.log.flush();
+    // Whoever should read the log may have stopped.
+    await settledWithin(this.#ground.log.flush(), CUT_MS);
   }
 
   async #retire(generation: Generation, withinMs: number): Promise<void> {

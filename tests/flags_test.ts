@@ -13,6 +13,8 @@ import { tempFolder, writeScript } from "./support/peers.ts";
 
 const REPOSITORY = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 const HAS_WSGI = "wsgi" in kinds;
+/** Every gateway looks whether these are set. */
+const SWITCHES = "--allow-env=DENO_SERVE_ADDRESS,DENO_TRUST_PROXY_HEADERS";
 
 /** Splits a line into words as a shell does. */
 async function shellWords(line: string): Promise<string[]> {
@@ -229,6 +231,7 @@ Deno.test("flags for less ask for less", async () => {
     "--no-prompt",
     `--allow-read=${file}`,
     "--allow-net=127.0.0.1:8080",
+    SWITCHES,
   ]);
   // Where it really listens counts.
   assert.deepEqual(await flagsOf(file, "-l", `unix:${folder.path}/s`, "-l", "127.0.0.1:0"), [
@@ -236,6 +239,7 @@ Deno.test("flags for less ask for less", async () => {
     `--allow-read=${file},${folder.path}/s`,
     `--allow-write=${folder.path}/s`,
     `--allow-net=unix:${folder.path}/s,127.0.0.1:0`,
+    SWITCHES,
   ]);
 });
 

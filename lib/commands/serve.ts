@@ -20,21 +20,26 @@ import {
   print,
 } from "./command.ts";
 import { missingGrants } from "./grants.ts";
+import { settled } from "./settled.ts";
+import { dangerousSwitches } from "./switches.ts";
 import { Watch } from "./watch.ts";
 
 export async function serve(invocation: Invocation): Promise<number> {
   const table = await loadTable(invocation);
   const listen = listenOf(invocation, table);
   const complaints = await missingGrants(needsOf(table, listen, configPath(invocation)));
-  if (complaints.length > 0) {
-    complain(complaints.join("\n"));
+  // Only with leave to look can one see what is set.
+  const obstacles = complaints.length > 0 ? complaints : dangerousSwitches();
+  if (obstacles.length > 0) {
+    complain(obstacles.join("\n"));
     return FAULTY;
   }
   for (const warning of shadowWarnings(table)) complain(warning);
   const log = new Log(table.server.accessLog);
   const spare = configPath(invocation);
-  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares(), spare };
-  containRejections(log);
+  const contained = { count: 0 };
+  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares(), spare, contained };
+  containFaults(log, contained);
   const watch = invocation.watch ? new Watch() : undefined;
   watch?.follow(watchedBy(invocation, table));
   // From here on: a signal in the midst of starting must not leave behind what was started.
@@ -62,14 +67,18 @@ async function start(
   }
 }
 
-/** A mistake in one place must not end all requests: it is reported, and serving goes on. */
-function containRejections(log: Log): void {
+/** A mistake in one place must not end all requests: it is reported and counted, and serving goes on. */
+function containFaults(log: Log, contained: { count: number }): void {
+  // A file that may grow no further is told by an error, too, which is enough (setrlimit(2)).
+  Deno.addSignalListener("SIGXFSZ", () => {});
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
+    contained.count++;
     log.notice(`Unhandled rejection: ${describe(event.reason)}`);
   });
   addEventListener("error", (event) => {
     event.preventDefault();
+    contained.count++;
     log.notice(`Uncaught error: ${describe(event.error)}`);
   });
 }
@@ -119,6 +128,7 @@ async function reloadTable(
   { log, watch }: Life,
 ): Promise<string | undefined> {
   try {
+    await settled(configPath(invocation));
     const table = await loadTable(invocation);
     const listen = listenOf(invocation, table);
     const needs = needsOf(table, listen, configPath(invocation));

@@ -24,6 +24,7 @@ import { askedBy, isKnownClient, urlOf } from "./cache_request.ts";
 import type { Stored } from "./cache_store.ts";
 import { conditionalReply } from "./conditional.ts";
 import type { ResponseCache } from "./response_cache.ts";
+import { steadyNow } from "./steady_clock.ts";
 
 export interface CacheSurroundings {
   readonly log: ServiceLog;
@@ -88,7 +89,7 @@ class CachedService {
       this.#cache.countForwarded("bypass");
       return this.#pass(asking, "bypass");
     }
-    const now = Date.now();
+    const now = steadyNow();
     if (this.#cache.options.clientDirectives && !suits(stored, headers, now)) {
       return this.#renew(asking, stored, "request");
     }
@@ -141,7 +142,7 @@ class CachedService {
     const flight = this.#cache.flight(key);
     if (isKnownClient(exchange)) return this.#fetch(asking, undefined, why);
     if (flight !== undefined && !flight.isOutdated) return this.#follow(asking, flight, why);
-    if (this.#cache.isPassed(key, Date.now())) {
+    if (this.#cache.isPassed(key, steadyNow())) {
       // Its program may know better what the client has.
       return hasConditions(headers) ? this.#pass(asking, why) : this.#fetch(asking, undefined, why);
     }
@@ -215,7 +216,7 @@ class CachedService {
         this.#cache.touchDown(key, flight);
         flight.land(landing);
         const isForOne = landing.type === "alone" && !flight.isOutdated;
-        if (isForOne) this.#cache.pass(key, Date.now());
+        if (isForOne) this.#cache.pass(key, steadyNow());
       });
       if (fetched.coming !== undefined) flight.land(fetched.coming);
       // Nobody is left to read an answer that only its asker could.
@@ -241,7 +242,7 @@ class CachedService {
       abandon(body);
       return await this.#fetch(asking, undefined, "vary-miss");
     }
-    const fields = agedFields(stored, Date.now());
+    const fields = agedFields(stored, steadyNow());
     if (landing.type === "coming") fields.push(["content-length", String(landing.length)]);
     const told = withStatus(fields, `fwd=${why}; collapsed`);
     const headers = landing.type === "coming" ? told : sized(told, stored, body);
@@ -266,7 +267,7 @@ class CachedService {
         }
       })
       .catch((error) => {
-        stored.retryAt = Date.now() + RETRY_MS;
+        stored.retryAt = steadyNow() + RETRY_MS;
         log.notice(`Cannot renew the copy of ${asking.url}: ${error}`, asking.exchange.id);
       })
       .finally(() => {

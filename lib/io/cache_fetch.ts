@@ -25,6 +25,7 @@ import type { Asked, Stored } from "./cache_store.ts";
 import { discard } from "./discard.ts";
 import { Recording } from "./recording.ts";
 import type { ResponseCache, UnderWay } from "./response_cache.ts";
+import { steadyNow } from "./steady_clock.ts";
 
 export interface FetchOptions {
   /** Asks the service with these fields. */
@@ -199,7 +200,7 @@ export class Fetch {
     const body = this.#options.cache.bodyOf(stored);
     if (body === undefined) return undefined;
     if (failed !== undefined) discard(failed.body, "A stored copy is sent in this reply's stead");
-    stored.retryAt = Date.now() + RETRY_MS;
+    stored.retryAt = steadyNow() + RETRY_MS;
     const status = failed === undefined ? "" : `; fwd-status=${failed.status}`;
     const outcome = this.#answer(stored, body, `fwd=stale${status}; detail=stale-if-error`);
     const landing = Promise.resolve<Landing>({ type: "stored", stored });
@@ -208,7 +209,7 @@ export class Fetch {
 
   #answer(stored: Stored, body: Reply["body"], note: string): Reply {
     const { status } = stored;
-    const headers = withStatus(agedFields(stored, Date.now()), note);
+    const headers = withStatus(agedFields(stored, steadyNow()), note);
     return { type: "reply", status, headers: sized(headers, stored, body), body };
   }
 
@@ -226,13 +227,13 @@ export class Fetch {
     body: Stored["body"],
   ): Stored {
     const { url, asked } = this.#options;
-    const now = Date.now();
+    const now = steadyNow();
     const bornAt = now - judgement.initialAgeMs;
     const freshUntil = bornAt + judgement.lifetimeMs;
     return {
       url,
       status,
-      headers: keptFields(headers, now),
+      headers: keptFields(headers, Date.now()),
       body,
       vary: varyNames(headers).map((name): HeaderPair => [name, asked(name)]),
       bornAt,
@@ -251,7 +252,7 @@ export class Fetch {
   #keep(stored: Stored): Landing {
     const { cache } = this.#options;
     cache.put(stored);
-    return Date.now() < stored.freshUntil ? { type: "stored", stored } : { type: "alone" };
+    return steadyNow() < stored.freshUntil ? { type: "stored", stored } : { type: "alone" };
   }
 }
 
@@ -267,7 +268,7 @@ const NO_TIME: Judgement = {
 };
 
 function isUsable({ errorUntil }: Stored): boolean {
-  return Date.now() < errorUntil;
+  return steadyNow() < errorUntil;
 }
 
 function isFresh({ lifetimeMs, initialAgeMs }: Judgement): boolean {

@@ -8,7 +8,7 @@
 import type { ByteString, HeaderPair } from "../exchange.ts";
 import type { CacheFile } from "./cache_file.ts";
 
-/** A reply that may be used again. Times by Date.now(). */
+/** A reply that may be used again. Times by steadyNow(). */
 export interface Stored {
   readonly url: string;
   readonly status: number;

@@ -10,20 +10,32 @@ export interface LogTarget {
 
 const FLUSH_MS = 100;
 const FLUSH_CHARACTERS = 65_536;
+/** What waits for a target that takes nothing. Past that lines are lost rather than memory. */
+const MAX_WAITING = 8 * 2 ** 20;
 const UTF8 = new TextEncoder();
 
 export class LineWriter {
   #target: LogTarget;
+  readonly #tellLost: (lines: number) => void;
+  /** Bytes that are handed over and not yet taken. */
+  #waiting = 0;
+  #lost = 0;
   #text = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
   #flushedAt = -Infinity;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(target: LogTarget) {
+  /** `tellLost` is called when lines can be written again, of which some could not. */
+  constructor(target: LogTarget, tellLost: (lines: number) => void) {
     this.#target = target;
+    this.#tellLost = tellLost;
   }
 
   write(line: string): void {
+    if (this.#waiting > MAX_WAITING) {
+      this.#lost++;
+      return;
+    }
     this.#text += line + "\n";
     if (this.#text.length > FLUSH_CHARACTERS) this.flush();
     else if (this.#timer === undefined) this.#writeSoon();
@@ -42,6 +54,7 @@ export class LineWriter {
     this.#flushedAt = performance.now();
     const bytes = UTF8.encode(this.#text);
     this.#text = "";
+    this.#waiting += bytes.length;
     return this.#writing = this.#writing.then(() => this.#writeAll(bytes));
   }
 
@@ -59,5 +72,10 @@ export class LineWriter {
     } catch {
       // Nobody reads the log any more (a closed pipe): serving goes on.
     }
+    this.#waiting -= bytes.length;
+    if (this.#lost === 0 || this.#waiting > 0) return;
+    const lost = this.#lost;
+    this.#lost = 0;
+    this.#tellLost(lost);
   }
 }

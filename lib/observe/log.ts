@@ -76,8 +76,9 @@ export class Log implements ServiceLog {
   constructor(format: LogFormat, out: LogTarget = Deno.stdout, err: LogTarget = Deno.stderr) {
     this.format = format;
     this.#stdout = out;
-    this.#out = new LineWriter(out);
-    this.#err = new LineWriter(err);
+    const tellLost = (lines: number) => this.notice(`${lines} lines were lost: nobody took them`);
+    this.#out = new LineWriter(out, tellLost);
+    this.#err = new LineWriter(err, tellLost);
   }
 
   /** True if access lines are written at all: what they need is then worth gathering. */

@@ -41,13 +41,15 @@ function writeSpans(out: Exposition, { counts, waiting }: NonNullable<Survey["sp
   out.gauge({}, waiting);
 }
 
-function writeServer(out: Exposition, metrics: Metrics, { ready, routes }: Survey): void {
+function writeServer(out: Exposition, metrics: Metrics, { ready, uncaught, routes }: Survey): void {
   out.family("process_start_time_seconds", "gauge", "When counting began, in seconds since 1970.");
   out.gauge({}, metrics.startedAt / 1000);
   out.family("process_resident_memory_bytes", "gauge", "Resident memory of the gateway.");
   out.gauge({}, Deno.memoryUsage().rss);
   out.family("portico_ready", "gauge", "1 while new requests are welcome, 0 before the end.");
   out.gauge({}, ready ? 1 : 0);
+  out.family("portico_uncaught_errors", "counter", "Errors that nobody caught; the log has them.");
+  out.counter({}, uncaught);
   out.family("portico_route", "info", "The table, as the file has it.");
   for (const { summary: { name, path, host, kind, target } } of routes) {
     out.info({ http_route: name, path, host, kind, target });

@@ -28,6 +28,8 @@ export interface Survey {
   readonly ready: boolean;
   /** Requests under way, also by earlier tables. */
   readonly active: number;
+  /** Errors that nobody caught so far. */
+  readonly uncaught: number;
   readonly routes: readonly SurveyedRoute[];
   readonly caches: readonly SurveyedCache[];
   /** Undefined: nobody traces. */

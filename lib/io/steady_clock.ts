@@ -1,0 +1,7 @@
+/**
+ * Milliseconds since 1970 by a clock that nobody sets: what is kept for a minute is kept for a minute, also
+ * where the machine's clock is put back by a day meanwhile.
+ */
+export function steadyNow(): number {
+  return Math.round(performance.timeOrigin + performance.now());
+}
