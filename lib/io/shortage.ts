@@ -56,13 +56,24 @@ export function isShortage(error: unknown): boolean {
 const SHORT_FAILURES = new Set(Array.from(OF_PROGRAMS.values(), ([failure]) => failure));
 
 export function isOutOfDescriptors(error: unknown): boolean {
-  // A listener that ends says it in words alone.
-  return SHORTAGES.get(codeOf(error) ?? "") === DESCRIPTORS ||
-    (error instanceof Error && /\(os error (23|24)\)/.test(error.message));
+  return SHORTAGES.get(codeOf(error) ?? "") === DESCRIPTORS;
 }
 
 /** The system's name for an error; undefined: it is none of the system's. */
 export function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
+  if (!(error instanceof Error)) return undefined;
+  if ("code" in error && typeof error.code === "string") return error.code;
+  const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
+  return number === undefined ? undefined : BY_NUMBER.get(number);
 }
+
+/** Where the runtime gives the number alone; Linux' for quotas. */
+const BY_NUMBER: ReadonlyMap<string, string> = new Map([
+  ["11", "EAGAIN"],
+  ["12", "ENOMEM"],
+  ["23", "ENFILE"],
+  ["24", "EMFILE"],
+  ["27", "EFBIG"],
+  ["28", "ENOSPC"],
+  ["122", "EDQUOT"],
+]);
