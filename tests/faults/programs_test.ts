@@ -8,12 +8,18 @@ import { ask, Client } from "../support/client.ts";
 import { logged, settlesAt, takes, withFaulty } from "../support/faulty.ts";
 import { eventually } from "../support/gateway.ts";
 import { testWith } from "../support/needs.ts";
-import { writeScript } from "../support/peers.ts";
+import { tempFolder, writeScript } from "../support/peers.ts";
 import { serveClosing } from "../upstreams/closing_responder.ts";
-import { end, out, OUT_END, serveRaw as serveFastcgi } from "../upstreams/raw_fastcgi.ts";
+import {
+  end as endRequest,
+  out,
+  OUT_END,
+  serveRaw as serveFastcgi,
+} from "../upstreams/raw_fastcgi.ts";
 import { serveRaw as serveOrigin } from "../upstreams/raw_origin.ts";
 
-const SLEEPER_PHP = '<?php if (isset($_GET["s"])) { touch($_GET["s"]); sleep(60); } echo "hello ", getmypid();';
+const SLEEPER_PHP =
+  '<?php if (isset($_GET["s"])) { touch($_GET["s"]); sleep(60); } echo "hello ", getmypid();';
 const SLEEPER_PY = `import os, time
 def application(environ, start_response):
     if environ["QUERY_STRING"]:
@@ -63,62 +69,67 @@ for (const [kind, [needs, route]] of Object.entries(KINDS)) {
     needs,
     `a program that is killed is a 502, and another takes its place: ${kind}`,
     async () => {
-      await withFaulty([{ path: "/t", ...route }], { prepare }, async ({ gateway, port, folder }) => {
-        const before = takes(gateway);
-        for (let round = 0; round < 3; round++) {
-          let pid = 0;
-          await eventually(async () => {
-            const answer = await ask(port, { target: "/t" });
-            pid = Number(answer.text.split(" ")[1]);
-            return answer.status === 200;
-          });
-          using client = await Client.send(port, { target: "/t?s=1" });
-          await new Promise((resolve) => setTimeout(resolve, 200));
-          Deno.kill(pid, "SIGKILL");
-          assert.equal((await client.answer()).status, 502);
-          await logged(gateway, /route=\/t .*status=502 failure=(no-output|reply-cut|head-cut)/);
-        }
-        assert.equal((await ask(port, { target: "/t" })).text.split(" ")[0], "hello");
-        await settlesAt(gateway, { ...before, descriptors: before.descriptors + 4 });
-      });
+      await withFaulty(
+        [{ path: "/t", ...route }],
+        { prepare },
+        async ({ gateway, port, folder }) => {
+          const before = takes(gateway);
+          for (let round = 0; round < 3; round++) {
+            let pid = 0;
+            await eventually(async () => {
+              const answer = await ask(port, { target: "/t" });
+              pid = Number(answer.text.split(" ")[1]);
+              return answer.status === 200;
+            });
+            // A GET that gets no answer on a connection that was used before is sent again.
+            const mark = `${folder}/begun${round}`;
+            const request = { method: "POST", target: `/t?s=${mark}`, body: "x" };
+            using client = await Client.send(port, request);
+            await eventually(() => exists(mark));
+            Deno.kill(pid, "SIGKILL");
+            assert.equal((await client.answer()).status, 502);
+            await logged(gateway, /route=\/t .*status=502 failure=(no-output|reply-cut|head-cut)/);
+          }
+          assert.equal((await ask(port, { target: "/t" })).text.split(" ")[0], "hello");
+          await settlesAt(gateway, { ...before, descriptors: before.descriptors + 4 });
+        },
+      );
     },
   );
+}
+
+interface DeafRoute extends Record<string, unknown> {
+  readonly path: string;
 }
 
 /** Upstreams that read nothing of a body that fills their sockets; `answers`: they answer all the same. */
 async function withDeaf(
   answers: boolean,
-  body: (routes: Record<string, unknown>[], folder: string[]) => Promise<void>,
+  body: (routes: readonly DeafRoute[]) => Promise<void>,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const reply = "Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
-  const forever = new Promise<void>(() => {});
-  const wait = (gone: Promise<unknown>) => Promise.race([forever, gone]);
+  // Who reads nothing does not see the other leave either.
+  const { promise: over, resolve: end } = Promise.withResolvers<void>();
   const closing = async (protocol: "scgi" | "uwsgi") =>
-    stack.use(
-      await serveClosing(protocol, async ({ write, signal }) => {
-        if (answers) return await write(reply);
-        await wait(new Promise((resolve) => signal.addEventListener("abort", resolve)));
-      }),
-    );
-  const origin = stack.use(serveOrigin(async (_, { write, closed }) => {
+    stack.use(await serveClosing(protocol, ({ write }) => answers ? write(reply) : over));
+  const origin = stack.use(serveOrigin(async (_, { write }) => {
     if (answers) await write(`HTTP/1.1 200 OK\r\nConnection: close\r\n${reply}`);
-    await closed();
+    await over;
   }));
-  const folder = stack.adopt(
-    await Deno.makeTempDir({ dir: "/tmp", prefix: "pp-" }),
-    (path) => Deno.remove(path, { recursive: true }),
-  );
+  const { path: folder } = stack.use(await tempFolder());
   stack.use(serveFastcgi(`${folder}/s`, async (wire) => {
-    if (answers) return void await wire.write(out(reply), OUT_END, end());
-    await wire.closed;
+    if (answers) await wire.write(out(reply), OUT_END, endRequest());
+    await over;
   }, { early: true }));
+  stack.defer(() => end());
   await body([
     { path: "/scgi", scgi: (await closing("scgi")).address },
     { path: "/uwsgi", uwsgi: (await closing("uwsgi")).address },
     { path: "/proxy", proxy: origin.url },
     { path: "/fastcgi", fastcgi: `unix:${folder}/s` },
-  ], []);
+  ]);
+  end();
 }
 
 const FASTCGI = new URL("../../lib/welcome/fastcgi.ts", import.meta.url).pathname;
@@ -132,8 +143,8 @@ for (const requestBody of ["spool", "stream"]) {
       await withFaulty(routes, {}, async ({ gateway, port }) => {
         const before = takes(gateway);
         for (const { path } of all) {
-          const answer = await ask(port, { method: "POST", target: String(path), body: LARGE });
-          assert.equal(answer.status, 504, String(path));
+          const answer = await ask(port, { method: "POST", target: path, body: LARGE });
+          assert.equal(answer.status, 504, path);
           await logged(gateway, new RegExp(`route=${path} .*status=504 failure=timeout`));
         }
         await settlesAt(gateway, before);
@@ -147,8 +158,8 @@ Deno.test("an upstream that answers without reading the body is believed", async
     await withFaulty(routes, {}, async ({ gateway, port }) => {
       const before = takes(gateway);
       for (const { path } of routes) {
-        const answer = await ask(port, { method: "POST", target: String(path), body: LARGE });
-        assert.deepEqual([answer.status, answer.text], [200, "hello"], String(path));
+        const answer = await ask(port, { method: "POST", target: path, body: LARGE });
+        assert.deepEqual([answer.status, answer.text], [200, "hello"], path);
       }
       await settlesAt(gateway, { ...before, descriptors: before.descriptors + 4 });
     });
@@ -182,7 +193,7 @@ testWith(
       await prepare(folder);
       await writeScript(
         `${folder}/cgi`,
-        "#!/bin/sh\ntrap '' TERM INT HUP\n: >$(dirname "$0")/running\nwhile :; do sleep 1; done\n",
+        "#!/bin/sh\ntrap '' TERM INT HUP\n: >${0%/*}/running\nwhile :; do sleep 1; done\n",
       );
       await writeScript(
         `${folder}/fcgi`,
@@ -211,8 +222,8 @@ exec ${Deno.execPath()} run --no-prompt -A ${FASTCGI} "$1"
     const server = "  drainTimeout: 300ms\n";
     await withFaulty(routes, { prepare: deaf, server }, async ({ gateway, port, folder }) => {
       using running = await Client.send(port, { target: "/cgi" });
-      using sleeping = await Client.send(port, { target: "/py?s=1" });
-      await eventually(() => takes(gateway).children >= 4);
+      using sleeping = await Client.send(port, { target: `/py?s=${folder}/begun` });
+      await eventually(() => exists(`${folder}/begun`) && exists(`${folder}/running`));
       const programs = childrenOf(gateway.pid);
       gateway.signal("SIGTERM");
       assert.equal((await running.answer()).status, 503);
