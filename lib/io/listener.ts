@@ -238,10 +238,12 @@ async function clearSocket(path: string): Promise<void> {
   try {
     closeQuietly(await Deno.connect({ transport: "unix", path }));
   } catch (error) {
-    // Whatever else keeps us from connecting does not tell that nobody listens there.
-    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-    await Deno.remove(path);
-    return;
+    if (error instanceof Deno.errors.NotFound) return;
+    if (error instanceof Deno.errors.ConnectionRefused) return await Deno.remove(path);
+    // A full backlog is somebody's. Whatever else it is, it does not tell that nobody listens there.
+    if (!(error instanceof Deno.errors.WouldBlock)) {
+      throw new Error(`Cannot tell whether another process listens there: ${messageOf(error)}`);
+    }
   }
   throw new Error(`Cannot listen on unix:${path}: another process does`);
 }
