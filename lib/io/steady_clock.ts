@@ -3,5 +3,8 @@
  * where the machine's clock is put back by a day meanwhile.
  */
 export function steadyNow(): number {
-  return Math.round(performance.timeOrigin + performance.now());
+  return Math.trunc(BEGUN + performance.now());
 }
+
+/** When the process began. */
+const BEGUN = performance.timeOrigin;
