@@ -110,7 +110,8 @@ class CgiRun implements ByteSource {
     exchange.lifeline.onCut(this.#onCut);
     exchange.lifeline.handOver();
     if (body !== null) {
-      feed(this.#child.stdin, body).catch((error) => exchange.lifeline.cut(error));
+      const { stdin, status: gone } = this.#child;
+      feed(stdin, body, gone).catch((error) => exchange.lifeline.cut(error));
     }
     try {
       return await this.#readHead();

@@ -166,6 +166,26 @@ Deno.test("an upstream that answers without reading the body is believed", async
   });
 });
 
+Deno.test("an upload that breaks off never looks whole to a program, even one deaf to SIGTERM", async () => {
+  const prepare = async (folder: string) => {
+    await writeScript(
+      `${folder}/t`,
+      `#!/bin/sh\ntrap : TERM\n: >${folder}/begun\ncat >/dev/null\n: >${folder}/whole\n`,
+    );
+  };
+  const routes = [{ path: "/t", requestBody: "stream", cgi: "FOLDER/t" }];
+  await withFaulty(routes, { prepare }, async ({ gateway, port, folder }) => {
+    const before = takes(gateway);
+    using client = await Client.connect(port);
+    await client.write("POST /t HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nsome");
+    await eventually(() => exists(`${folder}/begun`));
+    client.close();
+    // SIGTERM at once, SIGKILL after two seconds.
+    await settlesAt(gateway, before);
+    assert.equal(exists(`${folder}/whole`), false);
+  });
+});
+
 Deno.test("a reply that comes byte by byte is whole, and cut off by the route's timeout", async () => {
   await using responder = await serveClosing("scgi", async ({ write }) => {
     for (const byte of "Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello") {
