@@ -167,7 +167,7 @@ Deno.test("deliver() hands over at once what is whole, and leaves it as it was",
       read: () => assert.fail("read"),
       cancel: () => assert.fail("cancelled"),
     };
-    const stream = deliver(source, { lifeline, onAbort: "kill", done });
+    const stream = deliver(source, { lifeline, progress: { offeredAt: 0 }, onAbort: "kill", done });
     return { lifeline, ends, stream };
   };
   for (let times = 0; times < 2; times++) {

@@ -102,7 +102,7 @@ Deno.test("a line after a pause is written at once, those that follow are gather
       writes.push(new TextDecoder().decode(bytes));
       return Promise.resolve(bytes.length);
     },
-  });
+  }, () => assert.fail("lost"));
   for (const line of ["one", "two", "three"]) writer.write(line);
   await Promise.resolve();
   assert.deepEqual(writes, ["one\n"]);
