@@ -322,7 +322,7 @@ Deno.test("flags are just enough to send traces", async () => {
     "--no-prompt",
     `--allow-read=${file}`,
     `--allow-net=127.0.0.1:0,${new URL(collector.base).host}`,
-    "--allow-env=COLLECTOR_KEYS",
+    "--allow-env=DENO_SERVE_ADDRESS,DENO_TRUST_PROXY_HEADERS,COLLECTOR_KEYS",
   ]);
   const env = { COLLECTOR_KEYS: "x-key=1" };
   await using running = await startPortico(["-c", file], { flags, env });

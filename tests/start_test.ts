@@ -43,7 +43,7 @@ function nameOf(url: string): string {
 const IO = [
   ...["body", "body_reader", "collect_body", "deno_server", "dial", "incoming_body", "layers"],
   ...["listener", "pace"],
-  ...["password_thread", "route_service", "spool", "tls_files"],
+  ...["password_thread", "reserve", "route_service", "shortage", "spool", "tls_files"],
 ].map((name) => `lib/io/${name}.ts`);
 
 Deno.test("serve loads the kinds that its table names, and what these need", async () => {
@@ -55,7 +55,8 @@ Deno.test("serve loads the kinds that its table names, and what these need", asy
   for (const folder of ["draft", "deploy", "import", "middleware", "welcome"]) {
     assert.deepEqual(below(`lib/${folder}/`), []);
   }
-  const words = ["check", "command", "command_line", "grants", "mod", "options", "serve", "watch"];
+  const words = ["check", "command", "command_line", "grants", "mod", "options", "serve", "settled"]
+    .concat("switches", "watch");
   assert.deepEqual(below("lib/commands/"), words.map((name) => `lib/commands/${name}.ts`));
   assert.ok(!loaded.includes("lib/observe/status_page.ts"));
 });
@@ -74,7 +75,8 @@ Deno.test("a reload loads a kind that the start had no use for, which takes no p
   const write = (route: string) =>
     Deno.writeTextFile(file, `server: {listen: "127.0.0.1:0"}\nroutes: [{path: /, ${route}}]\n`);
   await write("respond: hello");
-  const flags = ["--no-prompt", `--allow-read=${file}`, "--allow-net=127.0.0.1"];
+  const { out } = await runPortico(["flags", "-c", file]);
+  const flags = out.trim().replace(/(127\.0\.0\.1):0\b/, "$1").split(" ");
   await using running = await startPortico(["-c", file], { flags });
   const status = async () => {
     const response = await fetch(running.base, { redirect: "manual" });

@@ -220,7 +220,7 @@ class CachedService {
       });
       if (fetched.coming !== undefined) flight.land(fetched.coming);
       // Nobody is left to read an answer that only its asker could.
-      if (!flight.isLed) abandonOutcome(fetched.outcome);
+      if (!flight.isLed && fetched.outcome.type === "reply") abandon(fetched.outcome.body);
       return fetched;
     } catch (error) {
       this.#cache.touchDown(key, flight);
@@ -263,7 +263,7 @@ class CachedService {
         try {
           await withinCut(flight.lifeline, landing);
         } finally {
-          abandonOutcome(outcome);
+          if (outcome.type === "reply") abandon(outcome.body);
         }
       })
       .catch((error) => {
@@ -314,8 +314,4 @@ function landingOf(error: unknown): Landing {
 
 function abandon(body: ReplyBody): void {
   if (body !== null && !(body instanceof Uint8Array)) body.cancel(new Error("Nobody reads this"));
-}
-
-function abandonOutcome(outcome: Outcome): void {
-  if (outcome.type === "reply") abandon(outcome.body);
 }

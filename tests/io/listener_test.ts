@@ -7,6 +7,7 @@ async function open(path: string): Promise<Listener> {
   return await Listener.open({
     address: { transport: "unix", path },
     tls: undefined,
+    node: undefined,
     receive: () => new Response("served"),
     notice: () => {},
   });
