@@ -5,9 +5,10 @@
 import type { Table } from "./config/table.ts";
 import type { Generation } from "./generation.ts";
 import type { AdminToken } from "./observe/admin_token.ts";
-import type { Administered, PurgeOrder } from "./observe/admin.ts";
+import type { Administered, Observed, PurgeOrder } from "./observe/admin.ts";
 import { Metrics } from "./observe/metrics.ts";
-import type { Survey } from "./observe/survey.ts";
+import type { Report } from "./observe/report.ts";
+import { residentMemory, statusesOf } from "./observe/survey.ts";
 
 /** Reads the table anew and puts it in place; gives why it could not. */
 export type Reloader = () => Promise<string | undefined>;
@@ -52,17 +53,32 @@ export class Administration implements Administered {
     return await administer(this, request, isLocal);
   }
 
-  survey(): Survey {
+  get unready(): string | undefined {
+    return this.ready ? undefined : "stopping";
+  }
+
+  observe(): Observed {
+    const routes = this.#server.current.surveyRoutes();
+    return { metrics: this.metrics, survey: { ...this.#facts(), ready: this.ready, routes } };
+  }
+
+  /** The same, for who adds it to what others tell. */
+  report(): Report {
+    return { ...this.#facts(), metrics: this.metrics.record() };
+  }
+
+  #facts(): Omit<Report, "metrics"> {
     const { current, retiring, uncaught } = this.#server;
+    const { spans } = current;
     let { active } = current.gateway;
     for (const { gateway } of retiring) active += gateway.active;
     return {
-      ready: this.ready,
       active,
       uncaught,
-      routes: current.surveyRoutes(),
+      statuses: statusesOf(current.surveyRoutes()),
       caches: current.surveyCaches(),
-      spans: current.spans,
+      spans: spans && { counts: spans.counts, waiting: spans.waiting },
+      memoryBytes: residentMemory(),
     };
   }
 

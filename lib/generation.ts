@@ -6,7 +6,7 @@ import type { RouteConfig, Table } from "./config/table.ts";
 import type { Exchange } from "./exchange.ts";
 import { Gateway } from "./gateway.ts";
 import { createEntrance } from "./entrance.ts";
-import type { Context, Place, RouteSummary } from "./handler.ts";
+import type { Context, Lender, Place, RouteSummary } from "./handler.ts";
 import { sizeBody, type SizeOptions } from "./io/body.ts";
 import type { ResponseCache } from "./io/response_cache.ts";
 import { Pace } from "./io/pace.ts";
@@ -16,8 +16,9 @@ import { type AdminToken, openAdminToken } from "./observe/admin_token.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import type { SpanExporter } from "./observe/span_exporter.ts";
-import type { SurveyedCache, SurveyedRoute } from "./observe/survey.ts";
+import type { StatefulRoute, SurveyedCache } from "./observe/survey.ts";
 import { allowOf } from "./own_answers.ts";
+import { exactPartOf, type Part } from "./part.ts";
 import { createTrust, type Trust } from "./protocol/forwarding.ts";
 import type { Shares } from "./shares.ts";
 import type { Sweeper } from "./sweeper.ts";
@@ -33,6 +34,10 @@ export interface Ground {
   readonly spare?: string | undefined;
   /** Errors that nobody caught, and that ended nothing. */
   readonly contained?: { readonly count: number } | undefined;
+  /** Which of several workers this is; undefined: there are no others. */
+  readonly part?: Part | undefined;
+  /** Who keeps started programs for all of them. */
+  readonly lender?: Lender | undefined;
 }
 
 export interface Generation extends AsyncDisposable {
@@ -48,7 +53,7 @@ export interface Generation extends AsyncDisposable {
   /** What the admin listener asks for; undefined: nothing. */
   readonly token: AdminToken | undefined;
   /** Each route with its meter, and how its service is. */
-  surveyRoutes(): readonly SurveyedRoute[];
+  surveyRoutes(): readonly StatefulRoute[];
   surveyCaches(): readonly SurveyedCache[];
   /** What sends the spans of requests; undefined: nobody traces. */
   readonly spans: SpanExporter | undefined;
@@ -65,7 +70,7 @@ export async function openGeneration(
   const variable = table.admin?.tokenEnv;
   const token = variable === undefined ? undefined : openAdminToken(variable);
   // Its pages are answered by a module that plain tables need not; sources may change before it is asked.
-  if (table.admin !== undefined) await import("./observe/admin.ts");
+  if (table.admin !== undefined && ground.part === undefined) await import("./observe/admin.ts");
   const tracing = await openTracing(table.server, ground);
   const results = await Promise.allSettled(table.routes.map((route) => opening.open(route)));
   const routes = results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
@@ -108,8 +113,8 @@ async function entranceOf({ server }: Table, log: Log): Promise<Trust> {
 
 /** A table's place in the file system. */
 export function placeOf(table: Table): Place {
-  const { spoolDir, runDir } = table.server;
-  return { folder: table.folder, spoolDir, runDir };
+  const { spoolDir, runDir, workers } = table.server;
+  return { folder: table.folder, spoolDir, runDir, workers };
 }
 
 /** The table as people see it. */
@@ -163,7 +168,7 @@ class Opening {
     this.#ground = ground;
     this.#metrics = metrics;
     const { spoolDir, spoolQuota, bodyIdleTimeoutMs, bodyMinRate } = table.server;
-    this.#spool = new Spool(spoolDir, spoolQuota);
+    this.#spool = new Spool(spoolDir, exactPartOf(spoolQuota, ground.part));
     this.#pace = new Pace({ idleTimeoutMs: bodyIdleTimeoutMs, minRate: bodyMinRate });
     this.#summaries = Object.freeze(summarise(table).map((summary) => Object.freeze(summary)));
   }
@@ -192,7 +197,7 @@ class Opening {
     const { name, kind, fields, options } = config;
     const mode = options.requestBody ?? kind.requestBodyOf?.(fields) ?? kind.requestBody ??
       "stream";
-    const { log, shares } = this.#ground;
+    const { log, shares, part, lender } = this.#ground;
     return {
       place: placeOf(this.#table),
       route: name,
@@ -201,6 +206,8 @@ class Opening {
       dev: this.#table.server.dev,
       passesOn: passesOn(config),
       log,
+      part,
+      lender,
       sizeBody: (exchange, needsLength = false) =>
         this.#sizeBody(exchange, { mode, needsLength, max: options.maxRequestBody }),
       share: (key, create) => shares.share(key, create),

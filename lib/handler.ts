@@ -5,6 +5,7 @@
  */
 import type * as v from "valibot";
 import type { ByteString, Exchange, Mount, Outcome, SizedBody } from "./exchange.ts";
+import type { Part } from "./part.ts";
 import type { Address } from "./values.ts";
 
 /** Answers one request. Throws GatewayError, ProtocolError or ClientGone; see errors.ts. */
@@ -17,6 +18,8 @@ export interface Permission {
   readonly value: string;
   /** Completes "routes[2] (cgi) needs …": `to run the script`. */
   readonly reason: string;
+  /** With `server.workers`, of the main process alone: it starts what stays, and serves nothing. */
+  readonly isMains?: true;
 }
 
 /** Where the configuration file stands; what relative names are relative to. */
@@ -27,6 +30,8 @@ export interface Place {
   readonly runDir: string;
   /** Folder for request bodies that outgrow memory. */
   readonly spoolDir: string;
+  /** How many workers serve the table (`server.workers`); undefined: one. */
+  readonly workers?: number;
 }
 
 /** A FastCGI application that is asked before a route serves (times in milliseconds). */
@@ -126,6 +131,39 @@ export interface RouteSummary {
   readonly target: string;
 }
 
+/** Places at a started program that are this worker's for a while. */
+export interface Loan {
+  readonly id: number;
+  /** Where the program listens. */
+  readonly socket: string;
+  /** Connections at once that it stands for. */
+  readonly count: number;
+}
+
+/** Who borrows places at programs. */
+export interface Borrower {
+  lend(loan: Loan): void;
+  /** Others wait: so many places are to be returned, idle ones first. */
+  recall(count: number): void;
+  /** The program is to end: this loan is to be returned once it is not in use. */
+  withdraw(id: number): void;
+}
+
+/** What a borrower tells who lends. */
+export interface Borrowing extends AsyncDisposable {
+  /** So many requests wait for a place. */
+  want(waiting: number): void;
+  begin(id: number): void;
+  end(id: number): void;
+  giveBack(id: number): void;
+}
+
+/** Keeps programs for several workers. Where it runs they are known by the table, too. */
+export interface Lender {
+  /** `programs` describes them, as plain values; rejects if they do not come up. */
+  borrow(programs: unknown, borrower: Borrower): Promise<Borrowing>;
+}
+
 /** What a kind is given at opening. */
 export interface Context {
   readonly place: Place;
@@ -138,6 +176,10 @@ export interface Context {
   /** Nothing that the route says needs a look at its answers: a ReadyResponse is as good as a Reply. */
   readonly passesOn: boolean;
   readonly log: ServiceLog;
+  /** Which of several workers opens it: limits are for all together, see part.ts. Undefined: the only one. */
+  readonly part?: Part | undefined;
+  /** Who keeps started programs for all workers; undefined: they are started here. */
+  readonly lender?: Lender | undefined;
   /**
    * Takes a request's body in hand, within the route's limits and in the route's or else the kind's
    * mode; null if there is none. With `needsLength` one whose length nobody said is spooled in any mode.
@@ -199,6 +241,8 @@ export interface ServiceStatus {
   readonly processes?: readonly ProcessStatus[];
   /** Of all processes that there have been. */
   readonly restarts?: number;
+  /** The programs' name where another process keeps them, and tells of them. */
+  readonly borrows?: string;
 }
 
 /** What can be asked how it is. Several routes may have the same one. */

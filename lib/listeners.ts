@@ -13,6 +13,8 @@ export type Role = "http" | "https" | "redirect" | "admin";
 
 export interface ListenersOptions {
   receiver(role: Role): Receiver;
+  /** How many processes listen on the same TCP addresses, with this one. */
+  readonly sharers: number;
   notice(message: string): void;
   /** See {@link Listener}. */
   readonly spare?: string | undefined;
@@ -34,6 +36,12 @@ interface Place {
   readonly address: ListenAddress;
   readonly role: Role;
   readonly node: NodeLimits | undefined;
+}
+
+interface Instead {
+  readonly pair: TlsPair | undefined;
+  readonly inTheWay: readonly Open[];
+  readonly agree: () => Promise<void>;
 }
 
 interface Open extends Place {
@@ -74,9 +82,14 @@ export class Listeners {
 
   /**
    * Listens there, and nowhere else; `commit` is called as soon as it does. Rejects before that, with
-   * everything as it was, if it cannot. An address that is to speak something else is given up first.
+   * everything as it was, if it cannot, or if `agree`, which is asked last, rejects. An address that is to
+   * speak something else is given up first.
    */
-  async arrange({ listen, tls, node, admin }: Wanted, commit = () => {}): Promise<void> {
+  async arrange(
+    { listen, tls, node, admin }: Wanted,
+    commit = () => {},
+    agree = () => Promise.resolve(),
+  ): Promise<void> {
     const wanted = keyed({ listen, tls, node, admin });
     const pair = await pairFor([...wanted.values()].map(({ role }) => role), tls);
     const kept = [...this.#open].filter(([key]) => wanted.has(key));
@@ -86,7 +99,7 @@ export class Listeners {
       fresh.some(([, { address }]) => listener.isInTheWayOf(address))
     );
     await this.#closeAll(inTheWay);
-    const opened = await this.#openInstead(fresh, { pair, inTheWay });
+    const opened = await this.#openInstead(fresh, { pair, inTheWay, agree });
     const all = new Map([...kept, ...opened]);
     this.#open = new Map([...wanted.keys()].flatMap((key) => {
       const open = all.get(key);
@@ -112,10 +125,15 @@ export class Listeners {
   /** Opens what is new; if that fails, opens again what has made room for it. */
   async #openInstead(
     fresh: readonly (readonly [string, Place])[],
-    { pair, inTheWay }: { pair: TlsPair | undefined; inTheWay: readonly Open[] },
+    { pair, inTheWay, agree }: Instead,
   ): Promise<[string, Open][]> {
     try {
-      return await this.#openAll(fresh, pair);
+      const opened = await this.#openAll(fresh, pair);
+      await agree().catch(async (error) => {
+        await Promise.all(opened.map(([, open]) => shut(open)));
+        throw error;
+      });
+      return opened;
     } catch (error) {
       const lost = [...this.#open].filter(([, open]) => inTheWay.includes(open));
       this.#open = new Map([...this.#open].filter(([, open]) => !inTheWay.includes(open)));
@@ -132,7 +150,7 @@ export class Listeners {
     fresh: readonly (readonly [string, Place])[],
     tls: TlsPair | undefined,
   ): Promise<[string, Open][]> {
-    const { receiver, notice, spare } = this.#options;
+    const { receiver, notice, sharers, spare } = this.#options;
     // At the start the addresses have lines of their own.
     const isFirst = this.#open.size === 0;
     const opened: [string, Open][] = [];
@@ -140,7 +158,8 @@ export class Listeners {
       for (const [key, { address, role, node }] of fresh) {
         const pair = role === "https" ? tls : undefined;
         const receive = receiver(role);
-        const listener = await Listener.open({ address, tls: pair, node, receive, spare, notice });
+        const common = { address, tls: pair, node, receive };
+        const listener = await Listener.open({ ...common, sharers, spare, notice });
         opened.push([key, { address, role, node, listener }]);
         if (!isFirst) notice(`Listening on ${listener.url}`);
       }

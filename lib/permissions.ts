@@ -6,6 +6,7 @@ import type { Table } from "./config/table.ts";
 import { type Address, formatAddress } from "./fields.ts";
 import type { Permission, RouteOptions } from "./handler.ts";
 import { passwordThreadSource } from "./io/password_thread.ts";
+import { GUARD_PROGRAM, ownProgram } from "./io/own_program.ts";
 import { resolvePath } from "./values.ts";
 
 /** A permission with who asks for it: `server.listen`, or a route by name. */
@@ -25,14 +26,12 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
   const who = "the gateway";
   const needs: Need[] = [{ who, name: "read", value: configFile, reason: "to read its table" }];
   for (const value of Object.keys(RUNTIME_SWITCHES)) {
-    needs.push({ who, name: "env", value, reason: "to see that it is not set" });
+    needs.push({ who, name: "env", value, reason: "to see that it is not set", isMains: true });
   }
-  for (const address of listen) {
-    needs.push(...addressNeeds("server.listen", address, "to listen there"));
-  }
+  const { spoolDir, runDir, workers } = table.server;
+  for (const address of listen) needs.push(...listenNeeds(address, workers));
   needs.push(...serverNeeds(table.server), ...adminNeeds(table.admin));
-  const { spoolDir, runDir } = table.server;
-  const place = { folder: table.folder, spoolDir, runDir };
+  const place = { folder: table.folder, spoolDir, runDir, workers };
   for (const route of table.routes) {
     const name = `route "${route.name}" (${route.key})`;
     const own = route.kind.permissions(route.fields, place, route.options);
@@ -54,12 +53,24 @@ export function needsOf(table: Table, listen: readonly Address[], configFile: st
   return needs;
 }
 
-function serverNeeds({ tls, originSecret, accessLogFile, traces }: Table["server"]): Need[] {
+function listenNeeds(address: Address, workers: number): Need[] {
+  const who = "server.listen";
+  // The port that one worker gets is then asked for by all.
+  if (workers > 1 && address.transport === "tcp" && address.port === 0) {
+    const value = formatAddress(address).replace(/:0$/, "");
+    return [{ who, name: "net", value, reason: "to listen there, on a free port, in all workers" }];
+  }
+  return addressNeeds(who, address, "to listen there");
+}
+
+function serverNeeds(server: Table["server"]): Need[] {
+  const { tls, originSecret, accessLogFile, traces, workers } = server;
   const needs: Need[] = [];
   if (accessLogFile !== undefined) {
     const reason = "to write the access log";
     needs.push({ who: "server.accessLogFile", name: "write", value: accessLogFile, reason });
   }
+  if (workers > 1) needs.push(...workerNeeds());
   for (const value of tls === undefined ? [] : [tls.cert, tls.key]) {
     needs.push({ who: "server.tls", name: "read", value, reason: "to speak https" });
   }
@@ -81,10 +92,23 @@ function tracesNeeds(traces: Table["server"]["traces"]): Need[] {
   return [...needs, { who, name: "env", value: traces.headersEnv, reason }];
 }
 
+/** Whoever may run the runtime may run anything: the main process may, which runs no application. */
+function workerNeeds(): Need[] {
+  const who = "server.workers";
+  const run = (value: string, reason: string): Need => {
+    return { who, name: "run", value, reason, isMains: true };
+  };
+  return [
+    run(ownProgram(), "to start the workers"),
+    run(GUARD_PROGRAM, "to end the workers should the main process be killed"),
+  ];
+}
+
 function adminNeeds(admin: Table["admin"]): Need[] {
   if (admin === undefined) return [];
   const { listen, tokenEnv } = admin;
-  const needs = addressNeeds("admin.listen", listen, "to listen there");
+  const needs = addressNeeds("admin.listen", listen, "to listen there")
+    .map((need): Need => ({ ...need, isMains: true }));
   if (tokenEnv === undefined) return needs;
   const reason = "to know the token that it asks for";
   return [...needs, { who: "admin.token", name: "env", value: tokenEnv, reason }];

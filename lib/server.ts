@@ -8,9 +8,12 @@ import type { ListenAddress } from "./fields.ts";
 import { type Generation, type Ground, openGeneration } from "./generation.ts";
 import type { Table } from "./config/table.ts";
 import type { Receiver } from "./io/listener.ts";
+import type { PurgeOrder } from "./observe/admin.ts";
 import { Metrics } from "./observe/metrics.ts";
+import type { Report } from "./observe/report.ts";
 import { Listeners, type Role, type Wanted } from "./listeners.ts";
 import { hangingUp, isAsterisk, OwnAnswers } from "./own_answers.ts";
+import { partOf } from "./part.ts";
 import type { Connection } from "./receive.ts";
 
 const POLL_MS = 20;
@@ -46,6 +49,7 @@ export class Server {
     }, metrics);
     this.#own = new OwnAnswers(ground.log);
     this.#listeners = new Listeners({
+      sharers: ground.part?.of ?? 1,
       receiver: (role) => this.#receiver(role),
       notice: (message) => ground.log.notice(message),
       spare: ground.spare,
@@ -65,7 +69,7 @@ export class Server {
     const { log } = ground;
     try {
       log.useFile(log.openFile(table.server.accessLogFile));
-      await server.#listeners.arrange(wanted(table, listen));
+      await server.#listeners.arrange(server.#wanted(table, listen));
       server.#administration.ready = true;
     } catch (error) {
       await server.stop();
@@ -84,6 +88,16 @@ export class Server {
     return this.#listeners.adminUrl;
   }
 
+  /** What it has counted and how it is, for who adds it to what other workers tell. */
+  report(): Report {
+    return this.#administration.report();
+  }
+
+  /** Forgets stored answers; gives how many. */
+  purge(order: PurgeOrder): Promise<number> {
+    return this.#administration.purge(order);
+  }
+
   /** Who reads the table when the admin listener is asked to. */
   set reloader(reloader: Reloader) {
     this.#administration.reloader = reloader;
@@ -91,20 +105,25 @@ export class Server {
 
   /**
    * Serves by a new table from now on, and on these addresses if they are given; requests under way end
-   * by the old one. Rejects, with the old one in place, if a route or an address cannot be opened.
+   * by the old one. Rejects, with the old one in place, if a route or an address cannot be opened, or if
+   * `agree` rejects, which is asked when all are.
    */
-  async reload(table: Table, listen: readonly ListenAddress[] = this.#listen): Promise<void> {
+  async reload(
+    table: Table,
+    listen: readonly ListenAddress[] = this.#listen,
+    agree?: () => Promise<void>,
+  ): Promise<void> {
     const metrics = this.#administration.metricsFor(table);
     const next = await openGeneration(table, this.#ground, metrics);
     const { log } = this.#ground;
     let file: ReturnType<typeof log.openFile>;
     try {
       file = log.openFile(table.server.accessLogFile);
-      await this.#listeners.arrange(wanted(table, listen), () => {
+      await this.#listeners.arrange(this.#wanted(table, listen), () => {
         this.#replace(next);
         this.#listen = listen;
         log.useFile(file);
-      });
+      }, agree);
     } catch (error) {
       if (this.#current !== next) {
         log.discardFile(file);
@@ -112,6 +131,22 @@ export class Server {
       }
       throw error;
     }
+  }
+
+  /** Of several workers none has the operator's address: the main process does. */
+  #wanted({ server, admin }: Table, listen: readonly ListenAddress[]): Wanted {
+    const { tls, node, sendTimeoutMs } = server;
+    const { part } = this.#ground;
+    return {
+      listen,
+      tls,
+      node: node && {
+        ...node,
+        maxConnections: partOf(node.maxConnections, part),
+        sendTimeoutMs,
+      },
+      admin: part === undefined ? admin?.listen : undefined,
+    };
   }
 
   #replace(next: Generation): void {
@@ -209,14 +244,6 @@ interface Beginning {
   readonly generation: Generation;
   readonly listen: readonly ListenAddress[];
   readonly metrics: Metrics | undefined;
-}
-
-function wanted(
-  { server: { tls, node, sendTimeoutMs }, admin }: Table,
-  listen: readonly ListenAddress[],
-): Wanted {
-  const limits = node && { ...node, sendTimeoutMs };
-  return { listen, tls, node: limits, admin: admin?.listen };
 }
 
 /** RFC 6797 §6.1: once; an application's own word stands. */

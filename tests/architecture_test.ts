@@ -46,6 +46,7 @@ const VALUES = [
   "lib/ledger.ts",
   "lib/lifeline.ts",
   "lib/trace.ts",
+  "lib/part.ts",
 ];
 /** The grammar of values in routes.yaml. */
 const GRAMMAR = ["lib/fields.ts", "lib/values.ts"];
@@ -161,6 +162,7 @@ const NAMES_RUNTIME = [
   "lib/io/",
   "lib/observe/",
   "lib/welcome/",
+  "lib/workers/",
 ];
 
 Deno.test(`"Deno." stands only in ${NAMES_RUNTIME.join(", ")}`, () => {

@@ -27,7 +27,7 @@ Deno.test("deno task compile packs the gateway with the permissions of its table
     const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     assert.ok(success, said);
     for (
-      const part of ["main.ts", "protocol", "valibot", "yaml", "wsgi_bridge"]
+      const part of ["main.ts", "protocol", "valibot", "yaml", "wsgi_bridge", "workers"]
     ) {
       assert.ok(said.includes(part), `${part} is embedded\n${said}`);
     }

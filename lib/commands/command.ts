@@ -5,6 +5,7 @@ import type { Table } from "../config/table.ts";
 import { ConfigError } from "../errors.ts";
 import type { ListenAddress } from "../fields.ts";
 import { resolvePath } from "../values.ts";
+import type { Source } from "../workers/messages.ts";
 
 /** Exit statuses of the command line. */
 export const FINE = 0;
@@ -39,17 +40,32 @@ export function configPath({ configFile }: Invocation): string {
   return resolvePath(configFile, Deno.cwd());
 }
 
+/** A table as it was read, and what it was read from. */
+export interface Loaded {
+  readonly table: Table;
+  readonly source: Source;
+}
+
 /**
  * Reads and checks the table.
  * @throws {ConfigError} with every fault, also when the file cannot be read.
  */
 export async function loadTable(invocation: Invocation): Promise<Table> {
+  return (await loadSource(invocation)).table;
+}
+
+/** As {@link loadTable}, for who hands the text on. */
+export async function loadSource(invocation: Invocation): Promise<Loaded> {
   const path = configPath(invocation);
   const folder = path.slice(0, path.lastIndexOf("/")) || "/";
   const file = invocation.configFile;
-  let text: string;
+  const source = { file, path, folder, text: await readSource(path, file) };
+  return { source, table: await parseTableBy(invocation.registry, source.text, source) };
+}
+
+async function readSource(path: string, file: string): Promise<string> {
   try {
-    text = await Deno.readTextFile(path);
+    return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     const message = error instanceof Deno.errors.NotFound
@@ -57,7 +73,6 @@ export async function loadTable(invocation: Invocation): Promise<Table> {
       : `Cannot read this file: ${error instanceof Error ? error.message : String(error)}`;
     throw new ConfigError([{ file, line: 1, column: 1, message }]);
   }
-  return await parseTableBy(invocation.registry, text, { file, folder });
 }
 
 /** Where this invocation listens. */

@@ -1,13 +1,16 @@
 /** `serve`: runs the gateway until a signal ends it. */
+import type { Reloader } from "../administration.ts";
 import { ConfigError } from "../errors.ts";
-import type { ListenAddress } from "../fields.ts";
 import type { Table } from "../config/table.ts";
 import { type Ground, placeOf } from "../generation.ts";
+import { containFaults } from "../observe/contain.ts";
 import { Log } from "../observe/log.ts";
 import { needsOf } from "../permissions.ts";
 import { Server } from "../server.ts";
 import { Shares } from "../shares.ts";
 import { Sweeper } from "../sweeper.ts";
+import type { Wanted } from "../workers/crew.ts";
+import type { Engine } from "../workers/crew_engine.ts";
 import { shadowWarnings } from "./check.ts";
 import {
   complain,
@@ -16,7 +19,7 @@ import {
   FINE,
   type Invocation,
   listenOf,
-  loadTable,
+  loadSource,
   print,
 } from "./command.ts";
 import { missingGrants } from "./grants.ts";
@@ -25,9 +28,10 @@ import { dangerousSwitches } from "./switches.ts";
 import { Watch } from "./watch.ts";
 
 export async function serve(invocation: Invocation): Promise<number> {
-  const table = await loadTable(invocation);
+  const { source, table } = await loadSource(invocation);
   const listen = listenOf(invocation, table);
-  const complaints = await missingGrants(needsOf(table, listen, configPath(invocation)));
+  const needs = needsOf(table, listen, configPath(invocation));
+  const complaints = await missingGrants(needs);
   // Only with leave to look can one see what is set.
   const obstacles = complaints.length > 0 ? complaints : dangerousSwitches();
   if (obstacles.length > 0) {
@@ -35,52 +39,52 @@ export async function serve(invocation: Invocation): Promise<number> {
     return FAULTY;
   }
   for (const warning of shadowWarnings(table)) complain(warning);
-  const log = new Log(table.server.accessLog);
-  const spare = configPath(invocation);
-  const contained = { count: 0 };
-  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares(), spare, contained };
-  containFaults(log, contained);
   const watch = invocation.watch ? new Watch() : undefined;
   watch?.follow(watchedBy(invocation, table));
   // From here on: a signal in the midst of starting must not leave behind what was started.
   const stopping = stopSignal();
-  const server = await start(table, listen, ground);
+  const server = await start({ source, table, listen, needs });
   if (server === undefined) return FAULTY;
   for (const address of server.addresses) print(`portico: listening on ${address}`);
   if (server.adminUrl !== undefined) print(`portico: status on ${server.adminUrl}`);
-  await untilStopped(invocation, server, { watch, log, stopping });
+  await untilStopped(invocation, server, { watch, stopping });
   return FINE;
 }
 
-async function start(
-  table: Table,
-  listen: readonly ListenAddress[],
-  ground: Ground,
-): Promise<Server | undefined> {
+async function start(wanted: Wanted): Promise<Engine | undefined> {
   try {
-    return await Server.start(table, listen, ground);
+    if (wanted.table.server.workers === 1) return await startServer(wanted);
+    const { startCrew } = await import("../workers/crew_engine.ts");
+    return await startCrew(wanted);
   } catch (error) {
-    ground.sweeper.close();
-    await ground.log.flush();
     complain(`portico: ${messageOf(error)}`);
     return undefined;
   }
 }
 
-/** A mistake in one place must not end all requests: it is reported and counted, and serving goes on. */
-function containFaults(log: Log, contained: { count: number }): void {
-  // A file that may grow no further is told by an error, too, which is enough (setrlimit(2)).
-  Deno.addSignalListener("SIGXFSZ", () => {});
-  addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    contained.count++;
-    log.notice(`Unhandled rejection: ${describe(event.reason)}`);
-  });
-  addEventListener("error", (event) => {
-    event.preventDefault();
-    contained.count++;
-    log.notice(`Uncaught error: ${describe(event.error)}`);
-  });
+async function startServer({ source, table, listen }: Wanted): Promise<Engine> {
+  const log = new Log(table.server.accessLog);
+  const contained = containFaults(log);
+  const spare = source.path;
+  const ground: Ground = { log, sweeper: new Sweeper(), shares: new Shares(), spare, contained };
+  try {
+    const server = await Server.start(table, listen, ground);
+    return {
+      addresses: server.addresses,
+      adminUrl: server.adminUrl,
+      set reloader(reloader: Reloader) {
+        server.reloader = reloader;
+      },
+      notice: (message) => log.notice(message),
+      reopenLogs: () => log.reopen(),
+      reload: (wanted) => server.reload(wanted.table, wanted.listen),
+      stop: () => server.stop(),
+    };
+  } catch (error) {
+    ground.sweeper.close();
+    await log.flush();
+    throw error;
+  }
 }
 
 /** Resolves at the first signal that asks for an end. Further ones change nothing: the drain has its limit. */
@@ -93,12 +97,11 @@ function stopSignal(): Promise<void> {
 interface Life {
   /** Undefined: nothing is watched. */
   readonly watch: Watch | undefined;
-  readonly log: Log;
   readonly stopping: Promise<void>;
 }
 
 /** Resolves when a signal has ended the server; SIGHUP and changes to files reload it meanwhile. */
-async function untilStopped(invocation: Invocation, server: Server, life: Life): Promise<void> {
+async function untilStopped(invocation: Invocation, server: Engine, life: Life): Promise<void> {
   let over = false;
   const attempt = inTurn(async () => {
     return over ? "The server stops" : await reloadTable(invocation, server, life);
@@ -107,7 +110,7 @@ async function untilStopped(invocation: Invocation, server: Server, life: Life):
   server.reloader = attempt;
   life.watch?.start(reload);
   Deno.addSignalListener("SIGHUP", reload);
-  Deno.addSignalListener("SIGUSR1", () => life.log.reopen());
+  Deno.addSignalListener("SIGUSR1", () => server.reopenLogs());
   await life.stopping;
   over = true;
   life.watch?.stop();
@@ -124,20 +127,20 @@ function watchedBy(invocation: Invocation, table: Table): string[] {
 /** Puts the file's new table in place; a faulty one changes nothing and says why, here and there. */
 async function reloadTable(
   invocation: Invocation,
-  server: Server,
-  { log, watch }: Life,
+  server: Engine,
+  { watch }: Life,
 ): Promise<string | undefined> {
   try {
     await settled(configPath(invocation));
-    const table = await loadTable(invocation);
+    const { source, table } = await loadSource(invocation);
     const listen = listenOf(invocation, table);
     const needs = needsOf(table, listen, configPath(invocation));
     const complaints = await missingGrants(needs);
     if (complaints.length > 0) throw new Error(complaints.join("\n"));
     for (const warning of shadowWarnings(table)) complain(warning);
     watch?.follow(watchedBy(invocation, table));
-    await server.reload(table, listen);
-    log.notice(`Reloaded ${invocation.configFile}: ${table.routes.length} routes`);
+    await server.reload({ source, table, listen, needs });
+    server.notice(`Reloaded ${invocation.configFile}: ${table.routes.length} routes`);
     return undefined;
   } catch (error) {
     const why = messageOf(error);
@@ -178,8 +181,4 @@ function once(task: () => Promise<void>): () => void {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.stack ?? error.message : String(error);
 }

@@ -2,6 +2,8 @@
 import * as v from "valibot";
 import {
   type Address,
+  cannotRead,
+  count,
   described,
   duration,
   fields,
@@ -13,6 +15,7 @@ import {
   optional,
   size,
   text,
+  word,
 } from "../fields.ts";
 import { type ListenAddress, MAX_SOCKET_PATH, resolvePath } from "../values.ts";
 import { accessLog } from "./access_log.ts";
@@ -31,6 +34,9 @@ import { itemsOf, type Slot, valueOf } from "./tree.ts";
 function bound(address: Address): string | undefined {
   return address.transport === "tcp" && address.port === 0 ? undefined : formatAddress(address);
 }
+
+const MAX_WORKERS = 256;
+const WORKERS = `a number of processes up to ${MAX_WORKERS}, or auto`;
 
 export const serverSchema = fields({
   listen: described(
@@ -61,6 +67,20 @@ export const serverSchema = fields({
     "The certificate: addresses are then https, unless written http://host:port.",
   ),
   ...listenerFields,
+  workers: described(
+    v.optional(
+      v.union(
+        [v.pipe(count(1), v.maxValue(MAX_WORKERS, cannotRead("workers", WORKERS))), word("auto")],
+        cannotRead("workers", WORKERS),
+      ),
+      1,
+    ),
+    "Processes that serve side by side, each a whole gateway; auto: one for each core. Limits are for all together.",
+  ),
+  stallTimeout: described(
+    v.optional(duration, "30s"),
+    "With several workers: how long one may show no sign of life until it is ended and replaced; 0s: any time.",
+  ),
   maxRequestBody: described(
     v.optional(size, "64MiB"),
     "The longest request body; a longer one is answered with 413. A route may set its own.",
@@ -148,6 +168,8 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     maxConnections,
     maxRequestHead,
     traces,
+    workers,
+    stallTimeout,
     ...options
   } = read ??
     v.parse(serverSchema, {});
@@ -188,6 +210,8 @@ export function readServer(slot: Slot | undefined, origin: Origin, report: Repor
     ...options,
     ...times,
     ...(node && { node }),
+    stallTimeoutMs: stallTimeout,
+    workers: workers === "auto" ? Math.min(navigator.hardwareConcurrency, MAX_WORKERS) : workers,
     ...readListeners({ listen, tls }, { slot, folder, report }),
     ...(clientIpHeader === undefined ? {} : { clientIpHeader }),
     ...(originSecret === undefined ? {} : { originSecret }),

@@ -8,6 +8,10 @@ import type { LogTemplate } from "../log_template.ts";
 import type { Address, ListenAddress } from "../values.ts";
 
 export interface ServerOptions {
+  /** How many gateways serve the table side by side, each on a core of its own. */
+  readonly workers: number;
+  /** How long one of several may show no sign of life; 0: any time. */
+  readonly stallTimeoutMs: number;
   /** Never empty. */
   readonly listen: readonly ListenAddress[];
   readonly tls?: TlsOptions;

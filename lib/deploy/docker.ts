@@ -17,7 +17,10 @@ function inside(plan: Plan): Plan {
   }
   const root = installed.main.slice(0, installed.main.lastIndexOf("/") + 1);
   const move = (path: string) =>
-    path.startsWith(root) && !`${path}/`.startsWith(`${folder}/`)
+    // Workers are started by the runtime's own name.
+    path === installed.executable
+      ? RUNTIME
+      : path.startsWith(root) && !`${path}/`.startsWith(`${folder}/`)
       ? `/opt/portico/${path.slice(root.length)}`
       : path;
   const flags = plan.flags.map((flag) => {
@@ -25,7 +28,14 @@ function inside(plan: Plan): Plan {
     return values.length === 0 ? flag : `${name}=${values.map(move).join(",")}`;
   });
   const reads = plan.reads.map(move).filter((path) => !path.startsWith("/opt/portico/"));
-  return { ...plan, flags, reads, installed: { ...installed, executable: RUNTIME, main: MAIN } };
+  const runs = plan.runs.filter((program) => program !== installed.executable);
+  return {
+    ...plan,
+    flags,
+    reads,
+    runs,
+    installed: { ...installed, executable: RUNTIME, main: MAIN },
+  };
 }
 
 /** Debian's packages of programs that tables name. */

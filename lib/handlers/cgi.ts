@@ -43,6 +43,7 @@ import {
   lookUpAccount,
   resolveProgram,
 } from "../io/program.ts";
+import { partOf } from "../part.ts";
 import { resolvePath } from "../values.ts";
 import { Slots } from "../io/slots.ts";
 import {
@@ -225,8 +226,8 @@ class CgiService implements Service {
     this.timeoutMs = options.timeout;
     this.#base = baseEnviron(options, this.#programs.plan);
     this.#slots = new Slots({
-      max: options.maxProcesses ?? MAX_PROCESSES,
-      queue: options.queue ?? QUEUE,
+      max: partOf(options.maxProcesses ?? MAX_PROCESSES, context.part),
+      queue: partOf(options.queue ?? QUEUE, context.part),
       queueTimeoutMs: options.queueTimeout ?? QUEUE_TIMEOUT_MS,
     });
     this.state = this.#slots;

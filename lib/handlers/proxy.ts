@@ -37,6 +37,7 @@ import {
 } from "../io/http_origin_fields.ts";
 import { OriginPool } from "../io/http_origin_pool.ts";
 import { asksForWebSocket, joinWebSockets } from "../io/http_websocket.ts";
+import { partOf } from "../part.ts";
 import { ByteWriter } from "../protocol/byte_writer.ts";
 import { latin1FromBytes } from "../protocol/latin1.ts";
 import { timesSeen, writeRequestHead } from "../protocol/http1_request.ts";
@@ -129,10 +130,10 @@ async function open(options: Options, context: Context): Promise<Service> {
     const file = ca === undefined ? undefined : resolvePath(ca, context.place.folder);
     return new OriginPool(list, {
       balance: balance ?? "least-connections",
-      max: Math.ceil((pool.max ?? DEFAULT_MAX) / primaries),
-      maxIdle: pool.maxIdle ?? DEFAULT_IDLE,
+      max: partOf(Math.ceil((pool.max ?? DEFAULT_MAX) / primaries), context.part),
+      maxIdle: partOf(pool.maxIdle ?? DEFAULT_IDLE, context.part),
       idleMs: pool.idleTimeout ?? DEFAULT_IDLE_MS,
-      queue: pool.queue ?? DEFAULT_QUEUE,
+      queue: partOf(pool.queue ?? DEFAULT_QUEUE, context.part),
       queueTimeoutMs: pool.queueTimeout ?? 30_000,
       connectTimeoutMs: connectTimeout ?? CONNECT_TIMEOUT_MS,
       caCerts: file === undefined ? [] : [await Deno.readTextFile(file)],

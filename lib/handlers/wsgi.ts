@@ -43,6 +43,7 @@ import {
 } from "../io/wsgi_worker_fields.ts";
 import { WorkerPool } from "../io/wsgi_worker_pool.ts";
 import { workerSources } from "../io/wsgi_worker_thread.ts";
+import { partOf } from "../part.ts";
 import { collectEnviron, mountFacts, planEnviron } from "../protocol/cgi_environ.ts";
 import type { Fetched } from "../protocol/wsgi_fetch_call.ts";
 
@@ -110,14 +111,17 @@ export const wsgi = defineKind({
 /** Loads a module in TypeScript, here or in workers. */
 async function openModule(options: Options, context: Context): Promise<Callee> {
   const { app, middleware = [], env = {}, isolate, validate = context.dev } = options;
-  const { place: { folder }, routes, log, route, passesOn } = context;
+  const { place: { folder }, routes, log, route, passesOn, part } = context;
+  const isOneOfMany = part !== undefined && part.of > 1;
   const load = { middleware, folder, validate };
   if (isolate === undefined) {
-    const surroundings = { env, routes, multiprocess: false, passesOn, log };
+    const surroundings = { env, routes, multiprocess: isOneOfMany, passesOn, log };
     return inlineCallee(await loadApplication(app, load), surroundings);
   }
-  const limits = workerLimits(options);
-  const setup = { app, load, env, routes, multiprocess: limits.workers > 1 };
+  const all = workerLimits(options);
+  const limits = { ...all, workers: partOf(all.workers, part), queue: partOf(all.queue, part) };
+  const multiprocess = isOneOfMany || limits.workers > 1;
+  const setup = { app, load, env, routes, multiprocess };
   return await WorkerPool.start({ limits, thread: { ...limits, setup, name: route, log } });
 }
 

@@ -7,6 +7,8 @@ export interface Opening {
   readonly address: Address;
   /** Undefined: plain HTTP. */
   readonly tls: TlsPair | undefined;
+  /** How many processes listen there, with this one. */
+  readonly sharers: number;
   receive(request: Request, peer: Endpoint, sending?: Sending): Response | Promise<Response>;
   /** Takes what no request can be told of. */
   notice(message: string): void;

@@ -34,6 +34,7 @@ import {
   planEnviron,
   walkEnviron,
 } from "../protocol/cgi_environ.ts";
+import { partOf } from "../part.ts";
 import { resolvePath } from "../values.ts";
 import { declaredLength } from "./body.ts";
 import { converse } from "./closing_client.ts";
@@ -166,8 +167,8 @@ export async function openClosing<Options extends ClosingFields>(
   const upstream = await context.share(key, () => {
     const addresses = connect.map((where) => resolveAddress(where, context.place));
     const tuning = {
-      max: pool.max ?? DEFAULT_MAX,
-      queue: pool.queue ?? DEFAULT_QUEUE,
+      max: partOf(pool.max ?? DEFAULT_MAX, context.part),
+      queue: partOf(pool.queue ?? DEFAULT_QUEUE, context.part),
       queueTimeoutMs: pool.queueTimeout ?? 30_000,
       connectTimeoutMs: connectTimeout ?? CONNECT_TIMEOUT_MS,
       notice: (message: string) => context.log.notice(message),

@@ -4,7 +4,7 @@ import type { Endpoint } from "../exchange.ts";
 import type { Accepting, Opening } from "./accepting.ts";
 
 /** Listens there. Throws the runtime's own errors. */
-export function serveByDeno({ address, tls, receive, notice }: Opening): Accepting {
+export function serveByDeno({ address, tls, sharers, receive, notice }: Opening): Accepting {
   const common = {
     onListen: () => {},
     onError: (error: unknown) => {
@@ -22,7 +22,9 @@ export function serveByDeno({ address, tls, receive, notice }: Opening): Accepti
     return { addr: undefined, finished, shutdown };
   }
   const { hostname, port } = address;
-  const server = Deno.serve({ ...common, ...tls, hostname, port }, handler);
+  const options = { ...common, ...tls, hostname, port };
+  // The runtime refuses to hear of it unless it was started with leave to (deno.json, "unstable").
+  const server = Deno.serve(sharers > 1 ? { ...options, reusePort: true } : options, handler);
   const addr = server.addr.transport === "tcp" ? server.addr : undefined;
   return { addr, ...bound(server) };
 }

@@ -1,6 +1,6 @@
 /**
  * Stored replies in a folder, within a number of bytes, there again after a restart: an index in memory,
- * a file for each copy. All who name the folder share it.
+ * a file for each copy. All who name the folder share it; of several workers each has a folder within.
  *
  * Strategy: the folder's `copies` is ours alone: what a start finds there is a whole copy, or goes. Copies
  * are written behind whoever reads them, and what cannot be written is not kept: no request waits for it,
@@ -10,6 +10,7 @@ import { CacheFile, readCacheFile } from "./cache_file.ts";
 import { type Asked, CacheStore, keyOf, type Stored } from "./cache_store.ts";
 import { DiskCopy } from "./disk_copy.ts";
 import type { Overflow } from "./recording.ts";
+import type { Part } from "../part.ts";
 import { WorkQueue } from "./work_queue.ts";
 
 /** What file systems give out. */
@@ -25,6 +26,13 @@ const OWN_NAME = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** A start lets others have a turn after so many files. */
 const LOADED_AT_ONCE = 64;
 
+export interface DiskStoreOptions {
+  readonly maxSize: number;
+  /** Of several workers each has copies of its own, and room for as much as falls to it. */
+  readonly part?: Part | undefined;
+  notice(message: string): void;
+}
+
 export class DiskStore implements AsyncDisposable {
   readonly #copies: string;
   readonly #notice: (message: string) => void;
@@ -36,8 +44,8 @@ export class DiskStore implements AsyncDisposable {
   #behind = 0;
   #noticedAt = -Infinity;
 
-  private constructor(folder: string, maxSize: number, notice: (message: string) => void) {
-    this.#copies = `${folder}/copies`;
+  private constructor(folder: string, { maxSize, part, notice }: DiskStoreOptions) {
+    this.#copies = `${ownFolder(folder, part?.index ?? 0)}/copies`;
     this.#notice = notice;
     this.#index = new CacheStore(maxSize, {
       costOf: ({ body }) => body instanceof CacheFile ? roundUp(body.size) : 0,
@@ -47,12 +55,9 @@ export class DiskStore implements AsyncDisposable {
   }
 
   /** Opens a folder with all that is whole in it; rejects if there can be none. */
-  static async open(
-    folder: string,
-    maxSize: number,
-    notice: (message: string) => void,
-  ): Promise<DiskStore> {
-    const store = new DiskStore(folder, maxSize, notice);
+  static async open(folder: string, options: DiskStoreOptions): Promise<DiskStore> {
+    const store = new DiskStore(folder, options);
+    await removeUnowned(folder, options.part);
     await Deno.mkdir(store.#copies, { recursive: true, mode: 0o700 });
     await store.#load();
     return store;
@@ -206,6 +211,31 @@ export class DiskStore implements AsyncDisposable {
     }
     for (const { stored } of found.sort((a, b) => a.at - b.at)) this.#index.put(stored);
     await this.#removals.settled();
+  }
+}
+
+/** The first worker's is where one without others has its own. */
+function ownFolder(folder: string, index: number): string {
+  return index === 0 ? folder : `${folder}/worker-${index + 1}`;
+}
+
+/** There may have been more workers before: what theirs have left would take room for ever. */
+async function removeUnowned(folder: string, part: Part | undefined): Promise<void> {
+  if (part !== undefined && part.index > 0) return;
+  const of = part?.of ?? 1;
+  for (const name of await namesIn(folder)) {
+    const [, number] = /^worker-(\d{1,3})$/.exec(name) ?? [];
+    if (number === undefined || Number(number) <= of) continue;
+    await Deno.remove(`${folder}/${name}`, { recursive: true }).catch(() => {});
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
+  } catch {
+    // It is made, or complained of, right after.
+    return [];
   }
 }
 

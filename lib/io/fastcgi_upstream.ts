@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { count, described, duration, fields, flag, optional } from "../fields.ts";
 import type { Context, Permission, Place, ServiceStatus, Shared, Stateful } from "../handler.ts";
+import { exactPartOf, partOf } from "../part.ts";
 import { HEALTH, type HealthOptions } from "./balancer.ts";
 import type { EndpointSource } from "./endpoint.ts";
 import {
@@ -152,7 +153,7 @@ async function openPool(options: UpstreamOptions, context: Context): Promise<Ope
   const { connect = [], pool } = options;
   const spawn = spawnOf(options);
   const notice = (message: string) => context.log.notice(message);
-  const tuning = { ...poolOptions(options), notice };
+  const tuning = { ...divided(poolOptions(options), context), notice };
   if (spawn !== undefined) {
     return new SpawnedPool(await spawnUpstream(spawn, context), spawn.options, {
       fields: options,
@@ -160,7 +161,7 @@ async function openPool(options: UpstreamOptions, context: Context): Promise<Ope
     });
   }
   const primaries = connect.filter(({ backup }) => !backup).length;
-  const max = Math.ceil((pool?.max ?? DEFAULT_MAX) / primaries);
+  const max = partOf(Math.ceil((pool?.max ?? DEFAULT_MAX) / primaries), context.part);
   const endpoints = connect.map(({ address, backup }) => {
     return { address: resolveAddress(address, context.place), backup, max };
   });
@@ -168,6 +169,17 @@ async function openPool(options: UpstreamOptions, context: Context): Promise<Ope
   return pool?.multiplex === true
     ? new FcgiMultiplexer(plain, { ...tuning, max: max * primaries })
     : plain;
+}
+
+/** Limits are for all workers together. */
+function divided(options: PoolOptions, { part }: Context): PoolOptions {
+  const { maxIdle, minIdle, queue } = options;
+  return {
+    ...options,
+    maxIdle: partOf(maxIdle, part),
+    minIdle: exactPartOf(minIdle, part),
+    queue: partOf(queue, part),
+  };
 }
 
 function poolOptions({ pool = {}, balance, connectTimeout }: UpstreamOptions): PoolOptions {

@@ -8,6 +8,7 @@
  * by any that changes its user.
  */
 import type { ServiceLog } from "../handler.ts";
+import { GUARD_PROGRAM } from "./own_program.ts";
 
 /** Words of a line: `+ PID` or `- PID`. After the end: SIGTERM, and SIGKILL after the grace in tenths. */
 const SCRIPT = `trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE TSTP
@@ -28,9 +29,6 @@ while [ -n "$pids" ] && [ "$tries" -gt 0 ]; do
   [ -z "$pids" ] || sleep 0.1
 done
 for one in $pids; do kill -KILL "$one" 2>/dev/null; done`;
-
-/** The program that watches. It is part of the permissions. */
-export const GUARD_PROGRAM = "sh";
 
 /** Before a guard that ended is replaced. */
 const PAUSE_MS = 500;

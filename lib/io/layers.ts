@@ -15,6 +15,7 @@ import type {
   Shared,
 } from "../handler.ts";
 import type { Coding } from "../protocol/content_coding.ts";
+import { partOf } from "../part.ts";
 import { resolvePath } from "../values.ts";
 import type { DiskStore } from "./disk_store.ts";
 import type { ResponseCache } from "./response_cache.ts";
@@ -56,9 +57,14 @@ async function cached(service: Service, { cache, context, caches }: Caching): Pr
   const { ResponseCache } = await import("./response_cache.ts");
   const { compress, timeoutMs, firstByteTimeoutMs } = context.options;
   const key = `cache ${JSON.stringify(cache)}`;
+  const maxSize = partOf(cache.maxSize, context.part);
   const shared = await context.share(
     key,
-    async () => new ResponseCache(cache, cache.store && await openStore(cache.store, context)),
+    async () =>
+      new ResponseCache(
+        { ...cache, maxSize },
+        cache.store && await openStore(cache.store, context),
+      ),
   );
   caches.add(shared.value);
   return withCache(service, shared, {
@@ -68,15 +74,20 @@ async function cached(service: Service, { cache, context, caches }: Caching): Pr
   });
 }
 
-/** One for each folder: it is whoever has it last that says how much may be in it. */
+/**
+ * One for each folder: it is whoever has it last that says how much may be in it. Of several workers each
+ * has a part of the folder for itself.
+ */
 async function openStore(
   { dir, maxSize }: CacheStoreOptions,
-  { place, log, share }: Context,
+  { place, part, log, share }: Context,
 ): Promise<Shared<DiskStore>> {
   const folder = resolvePath(dir, place.folder).replace(/\/+$/, "");
   const { DiskStore } = await import("./disk_store.ts");
-  const open = () => DiskStore.open(folder, maxSize, (message) => log.notice(message));
+  const size = partOf(maxSize, part);
+  const open = () =>
+    DiskStore.open(folder, { maxSize: size, part, notice: (message) => log.notice(message) });
   const shared = await share(`cache store ${folder}`, open);
-  shared.value.maxSize = maxSize;
+  shared.value.maxSize = size;
   return shared;
 }

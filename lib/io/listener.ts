@@ -39,12 +39,15 @@ export interface ListenerOptions {
   readonly receive: Receiver;
   /** A file that may be read, for descriptors to be kept on; undefined: none are kept. */
   readonly spare?: string | undefined;
+  /** How many processes listen there, with this one; the system shares out connections (SO_REUSEPORT). */
+  readonly sharers: number;
   notice(message: string): void;
 }
 
 export class Listener {
   readonly #receive: Receiver;
   readonly #notice: (message: string) => void;
+  readonly #sharers: number;
   #address: Address;
   #local: Endpoint;
   #tls: TlsPair | undefined;
@@ -56,7 +59,9 @@ export class Listener {
   /** Listeners with an earlier certificate, on their way out. */
   readonly #leaving = new Set<Promise<void>>();
 
-  private constructor({ address, tls, node, receive, spare, notice }: ListenerOptions) {
+  private constructor(options: ListenerOptions) {
+    const { address, tls, node, receive, sharers, spare, notice } = options;
+    this.#sharers = sharers;
     this.#receive = receive;
     this.#notice = notice;
     this.#address = address;
@@ -76,9 +81,7 @@ export class Listener {
       return listener;
     } catch (error) {
       listener.#reserve.release();
-      throw new Error(`Cannot listen on ${formatAddress(address)}: ${reasonOf(error)}`, {
-        cause: error,
-      });
+      throw cannotListen(address, error);
     }
   }
 
@@ -156,6 +159,7 @@ export class Listener {
     const opening = {
       address: this.#address,
       tls: this.#tls,
+      sharers: this.#sharers,
       receive: (request: Request, peer: Endpoint, sending?: Sending) =>
         this.#receive(request, { peer, local: this.#local, scheme, sending } as const),
       notice: (message: string) => this.#notice(message),
@@ -254,6 +258,11 @@ function sleep(ms: number): Promise<void> {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What an operator reads of a failure to listen. */
+export function cannotListen(address: Address, cause: unknown): Error {
+  return new Error(`Cannot listen on ${formatAddress(address)}: ${reasonOf(cause)}`, { cause });
 }
 
 /** The runtime's words for the usual reasons name neither the address nor what to do. */

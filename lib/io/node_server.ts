@@ -34,6 +34,9 @@ export interface NodeLimits {
 const LINGER_MS = 2000;
 const LOOK_MS = 2000;
 const MOST_LOOKS_APART_MS = 1000;
+/** Where several processes listen each of them hears of one connection in so many: it is tried more often. */
+const KNOCKS_EACH = 24;
+const KNOCK_MS = 2;
 const NO_LIMIT = 0;
 
 /** Listens there. Rejects with the runtime's own errors. */
@@ -57,6 +60,7 @@ class NodeServer implements Accepting {
   #clock: ReturnType<typeof setInterval> | undefined;
   /** A connection of our own that was made at the last look. */
   #probing: Deno.Conn | undefined;
+  #knocking = false;
 
   constructor(opening: Opening, limits: NodeLimits) {
     this.#opening = opening;
@@ -98,7 +102,7 @@ class NodeServer implements Accepting {
     const { address } = this.#opening;
     const where = address.transport === "unix"
       ? { path: address.path }
-      : { host: address.hostname, port: address.port };
+      : { host: address.hostname, port: address.port, reusePort: this.#opening.sharers > 1 };
     this.#server.listen(where, resolve);
     await promise;
     this.#server.off("error", failed);
@@ -191,6 +195,7 @@ class NodeServer implements Accepting {
 
   /** Nobody came for some time: is that so, or does the listener not hear any more? */
   #look(): void {
+    if (this.#knocking) return;
     const probing = this.#probing;
     this.#probing = undefined;
     if (probing !== undefined) closeQuietly(probing);
@@ -206,16 +211,25 @@ class NodeServer implements Accepting {
   }
 
   async #knock(): Promise<void> {
+    this.#knocking = true;
     const { address } = this.#opening;
     const to = address.transport === "unix" ? address : { ...address, port: this.addr?.port ?? 0 };
     try {
       const host = formatAddress(to);
       if ((await Deno.permissions.query({ name: "net", host })).state !== "granted") return;
-      const connection = await dialOnce(to);
-      if (this.#isStopping) closeQuietly(connection);
-      else this.#probing = connection;
+      const { sharers } = this.#opening;
+      const tries = sharers > 1 && address.transport === "tcp" ? KNOCKS_EACH * sharers : 1;
+      for (let i = 0; i < tries && this.#heard === 0 && !this.#isStopping; i++) {
+        const connection = await dialOnce(to);
+        if (this.#probing !== undefined) closeQuietly(this.#probing);
+        this.#probing = connection;
+        if (tries > 1) await new Promise((resolve) => setTimeout(resolve, KNOCK_MS));
+      }
+      if (this.#isStopping && this.#probing !== undefined) closeQuietly(this.#probing);
     } catch {
       // Descriptors have run out: there will be another look.
+    } finally {
+      this.#knocking = false;
     }
   }
 }

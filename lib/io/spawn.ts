@@ -4,8 +4,10 @@
  */
 import type { Context, Permission, Place, Shared } from "../handler.ts";
 import { resolvePath } from "../values.ts";
+import { BorrowedPrograms } from "./borrowed_programs.ts";
 import type { EndpointSource } from "./endpoint.ts";
-import { Guard, GUARD_PROGRAM } from "./guard.ts";
+import { Guard } from "./guard.ts";
+import { GUARD_PROGRAM } from "./own_program.ts";
 import { ProcessManager, type ProcessOptions, socketPaths } from "./process_manager.ts";
 import { accountPermissions, DEFAULT_PATH, lookUpAccount, resolveProgram } from "./program.ts";
 import { claimRunDir, firstSlot } from "./run_dir.ts";
@@ -37,7 +39,7 @@ export function spawnPermissions(
   const [program = ""] = options.command;
   const { max } = processRange(options);
   const sockets = socketPaths(slot, fnv1a(identity), { max, maxRequests: options.maxRequests });
-  return [
+  const starting: readonly Permission[] = [
     {
       name: "run",
       value: resolveProgram(program, place.folder),
@@ -45,6 +47,9 @@ export function spawnPermissions(
     },
     ...(options.guard === false ? [] : [guardPermission]),
     ...accountPermissions(options),
+  ];
+  return [
+    ...starting.map((permission): Permission => ({ ...permission, isMains: true })),
     { name: "read", value: slot, reason: "for the sockets of started applications" },
     { name: "write", value: slot, reason: "for the sockets of started applications" },
     ...sockets.map((path): Permission => ({
@@ -61,10 +66,19 @@ const guardPermission: Permission = {
   reason: "to end the application should the gateway be killed (guard)",
 };
 
-/** Starts the processes and waits until all are ready. */
-export async function spawnUpstream(spawn: Spawn, context: Context): Promise<EndpointSource> {
-  const { place, log } = context;
+/** The program that it starts. */
+export function programOf({ options: { command: [program = ""] } }: Spawn, place: Place): string {
+  return resolveProgram(program, place.folder);
+}
+
+/** What starting takes of what a kind is given. */
+export type Surroundings = Pick<Context, "place" | "log" | "share" | "lender">;
+
+/** Starts the processes and waits until all are ready, or borrows them from who keeps them. */
+export async function spawnUpstream(spawn: Spawn, context: Surroundings): Promise<EndpointSource> {
+  const { place, log, lender } = context;
   const { options } = spawn;
+  if (lender !== undefined) return await BorrowedPrograms.open(lender, spawn.identity, spawn);
   await using stack = new AsyncDisposableStack();
   const runDir = stack.use(
     await context.share("run folder", () => claimRunDir(place.runDir)),
@@ -88,7 +102,7 @@ export async function spawnUpstream(spawn: Spawn, context: Context): Promise<End
 }
 
 /** One shell watches over all programs of the gateway. */
-function shareGuard({ log, share }: Context): Promise<Shared<Guard>> {
+export function shareGuard({ log, share }: Pick<Context, "log" | "share">): Promise<Shared<Guard>> {
   const options = { path: DEFAULT_PATH, graceMs: STOP_TIMEOUT_MS, log };
   return share("guard", () => Guard.start(options));
 }

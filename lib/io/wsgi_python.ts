@@ -20,6 +20,7 @@ import {
   planEnviron,
   walkEnviron,
 } from "../protocol/cgi_environ.ts";
+import { partOf } from "../part.ts";
 import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import { resolvePath } from "../values.ts";
 import type { EndpointSource } from "./endpoint.ts";
@@ -183,19 +184,21 @@ async function isMissing(file: string): Promise<boolean> {
 export async function openPython(options: PythonOptions, context: Context): Promise<Service> {
   const spawn = spawnOf(options, context.place, context.dev);
   const pool = await context.share(spawn.identity, async () => {
-    return new PythonPool(await spawnUpstream(spawn, context), spawn.options);
+    const queue = partOf(QUEUE, context.part);
+    return new PythonPool(await spawnUpstream(spawn, context), spawn.options, queue);
   });
   return new PythonService(options, context, pool);
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
+const QUEUE = 1024;
 
 class PythonPool extends FcgiPool {
   readonly #upstream: EndpointSource;
   /** For the ends of calls whose clients have left. */
   readonly #looks = new Set<Look>();
 
-  constructor(upstream: EndpointSource, options: SpawnOptions) {
+  constructor(upstream: EndpointSource, options: SpawnOptions, queue: number) {
     super([], {
       balance: "least-connections",
       // Processes of our own are started again at once.
@@ -207,7 +210,7 @@ class PythonPool extends FcgiPool {
       minIdle: 0,
       maxAgeMs: Infinity,
       maxRequests: Infinity,
-      queue: 1024,
+      queue,
       queueTimeoutMs: 30_000,
       retryWindowMs: CONNECT_TIMEOUT_MS,
       onFull: () => upstream.grow(),

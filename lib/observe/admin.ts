@@ -21,16 +21,21 @@ export type PurgeOrder = { readonly url: string } | { readonly tag: string } | {
 
 /** The server, as the operator reaches it. */
 export interface Administered {
-  readonly metrics: Metrics;
   /** Undefined: none is asked for. */
   readonly token: AdminToken | undefined;
-  /** False from the moment on at which the server is to stop. */
-  readonly ready: boolean;
-  survey(): Survey;
+  /** Why new requests are not welcome; undefined: they are. */
+  readonly unready: string | undefined;
+  observe(): Observed | Promise<Observed>;
   /** Reads the table anew; gives why it could not. */
   reload(): Promise<string | undefined>;
   /** Gives how many copies were forgotten. */
   purge(order: PurgeOrder): Promise<number>;
+}
+
+/** What there is to see. */
+export interface Observed {
+  readonly metrics: Metrics;
+  readonly survey: Survey;
 }
 
 interface Action {
@@ -98,18 +103,22 @@ function page(): Response {
   });
 }
 
-function readiness({ ready }: Administered): Response {
-  return ready ? text(200, "ready\n") : text(503, "stopping\n", { "retry-after": "5" });
+function readiness({ unready }: Administered): Response {
+  return unready === undefined
+    ? text(200, "ready\n")
+    : text(503, `${unready}\n`, { "retry-after": "5" });
 }
 
-function metrics(server: Administered, request: Request): Response {
+async function metrics(server: Administered, request: Request): Promise<Response> {
   const accept = request.headers.get("accept");
-  const scraped = scrape(server.metrics, server.survey(), accept);
+  const { metrics, survey } = await server.observe();
+  const scraped = scrape(metrics, survey, accept);
   return text(200, scraped.text, { "content-type": scraped.contentType, vary: "accept" });
 }
 
-function status(server: Administered): Response {
-  return json(200, reportStatus(server.metrics, server.survey()));
+async function status(server: Administered): Promise<Response> {
+  const { metrics, survey } = await server.observe();
+  return json(200, reportStatus(metrics, survey));
 }
 
 async function reload(server: Administered): Promise<Response> {

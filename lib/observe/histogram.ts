@@ -49,6 +49,12 @@ export function bucketOf(bounds: readonly number[], value: number): number {
   return at;
 }
 
+/** What a histogram holds, to be sent elsewhere. */
+export interface HistogramRecord {
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
 export class Histogram {
   readonly bounds: readonly number[];
   /** How many fell into each bucket, and into no lower one. */
@@ -67,6 +73,15 @@ export class Histogram {
   observe(value: number, bucket = bucketOf(this.bounds, value)): void {
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.sum += value;
+  }
+
+  record(): HistogramRecord {
+    return { counts: [...this.counts], sum: this.sum };
+  }
+
+  absorb({ counts, sum }: HistogramRecord): void {
+    counts.forEach((count, at) => this.counts[at] = (this.counts[at] ?? 0) + count);
+    this.sum += sum;
   }
 }
 
@@ -109,6 +124,11 @@ export interface Period {
   readonly counts: Float64Array;
 }
 
+/** As {@link Period}, to be sent elsewhere. */
+export interface PeriodRecord extends Omit<Period, "counts"> {
+  readonly counts: readonly number[];
+}
+
 /** The last periods; those in which nothing happened are made up when they are looked at. */
 export class Ring {
   readonly #periodMs: number;
@@ -125,18 +145,40 @@ export class Ring {
 
   /** `now` by Date.now(). */
   add(now: number, bucket: number, failed: boolean): void {
-    const number = Math.floor(now / this.#periodMs);
-    const period = this.#periods[number % this.#periods.length];
+    const period = this.#period(Math.floor(now / this.#periodMs));
     if (period === undefined) return;
-    if (period.number !== number) {
+    period.requests++;
+    if (failed) period.failed++;
+    period.counts[bucket] = (period.counts[bucket] ?? 0) + 1;
+  }
+
+  /** The periods in which something happened. */
+  records(now: number): readonly PeriodRecord[] {
+    return this.list(now).filter(({ requests }) => requests > 0)
+      .map((period) => ({ ...period, counts: [...period.counts] }));
+  }
+
+  absorb(records: readonly PeriodRecord[]): void {
+    for (const { number, requests, failed, counts } of records) {
+      const period = this.#period(number);
+      if (period === undefined) continue;
+      period.requests += requests;
+      period.failed += failed;
+      counts.forEach((count, at) => period.counts[at] = (period.counts[at] ?? 0) + count);
+    }
+  }
+
+  /** The period of this number, emptied of an earlier one; undefined: a later one has its place. */
+  #period(number: number): Period | undefined {
+    const period = this.#periods[number % this.#periods.length];
+    if (period === undefined || period.number > number) return undefined;
+    if (period.number < number) {
       period.number = number;
       period.requests = 0;
       period.failed = 0;
       period.counts.fill(0);
     }
-    period.requests++;
-    if (failed) period.failed++;
-    period.counts[bucket] = (period.counts[bucket] ?? 0) + 1;
+    return period;
   }
 
   /** All periods, the oldest first; the last one is not over yet. */

@@ -6,8 +6,65 @@
 /** Takes text away to be written; a file or a standard stream. */
 export interface LogTarget {
   write(bytes: Uint8Array): Promise<number>;
+  /** Takes all of it at once. */
+  writeSync?(bytes: Uint8Array): number;
 }
 
+/** One target that several logs write to: what each writes at once stays together. */
+export class SharedTarget implements LogTarget {
+  readonly #target: LogTarget;
+  readonly #tellLost: (lines: number) => void;
+  #last: Promise<unknown> = Promise.resolve();
+  /** Bytes that are offered and not yet taken. */
+  #waiting = 0;
+  #lost = 0;
+
+  /** `tellLost` as for {@link LineWriter}. */
+  constructor(target: LogTarget, tellLost: (lines: number) => void) {
+    this.#target = target;
+    this.#tellLost = tellLost;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    const written = this.#last.then(() => this.#writeAll(bytes));
+    this.#last = written.catch(() => {});
+    return written;
+  }
+
+  /** Whole lines of somebody who does not wait: written in turn, or lost where too much waits already. */
+  async offer(bytes: Uint8Array): Promise<void> {
+    if (this.#waiting > MAX_WAITING) {
+      this.#lost += linesIn(bytes);
+      return;
+    }
+    this.#waiting += bytes.length;
+    // Nobody may read the log any more (a closed pipe): serving goes on.
+    await this.write(bytes).catch(() => {});
+    this.#waiting -= bytes.length;
+    if (this.#lost === 0 || this.#waiting > 0) return;
+    const lost = this.#lost;
+    this.#lost = 0;
+    this.#tellLost(lost);
+  }
+
+  /** Resolves when all that was handed over is written. */
+  async flush(): Promise<void> {
+    await this.#last;
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<number> {
+    for (let at = 0; at < bytes.length;) at += await this.#target.write(bytes.subarray(at));
+    return bytes.length;
+  }
+}
+
+function linesIn(bytes: Uint8Array): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(LINE_FEED); at >= 0; at = bytes.indexOf(LINE_FEED, at + 1)) lines++;
+  return lines;
+}
+
+const LINE_FEED = 0x0a;
 const FLUSH_MS = 100;
 const FLUSH_CHARACTERS = 65_536;
 /** What waits for a target that takes nothing. Past that lines are lost rather than memory. */
@@ -56,6 +113,12 @@ export class LineWriter {
     this.#text = "";
     this.#waiting += bytes.length;
     return this.#writing = this.#writing.then(() => this.#writeAll(bytes));
+  }
+
+  /** Hands over what is left where no other turn will come. */
+  flushAtEnd(): void {
+    this.#target.writeSync?.(UTF8.encode(this.#text));
+    this.#text = "";
   }
 
   /** Lines from now on go to another target, which is asked for when those before are written. */

@@ -157,6 +157,12 @@ export class Log implements ServiceLog {
     await Promise.all([this.#out.flush(), this.#err.flush()]);
   }
 
+  /** Hands over what is left where no other turn will come. */
+  flushAtEnd(): void {
+    this.#out.flushAtEnd();
+    this.#err.flushAtEnd();
+  }
+
   #tell(level: string, entry: object): void {
     const time = new Date().toISOString();
     if (this.format === "json") {

@@ -13,6 +13,10 @@ export class LogFile implements LogTarget {
     return this.#file.write(bytes);
   }
 
+  writeSync(bytes: Uint8Array): number {
+    return this.#file.writeSync(bytes);
+  }
+
   /** Nothing may be being written. The old one is kept if that cannot be. */
   reopen(): void {
     const fresh = open(this.path);

@@ -8,8 +8,16 @@
  */
 import type { Ledger } from "../ledger.ts";
 import type { Done } from "./done.ts";
-import { bucketOf, Histogram, Ring, SIZE_BOUNDS, TIME_BOUNDS } from "./histogram.ts";
-import { Recent } from "./recent.ts";
+import {
+  bucketOf,
+  Histogram,
+  type HistogramRecord,
+  type PeriodRecord,
+  Ring,
+  SIZE_BOUNDS,
+  TIME_BOUNDS,
+} from "./histogram.ts";
+import { Recent, type Remembered } from "./recent.ts";
 
 /** Others are `_OTHER`, or any client could make up series (OpenTelemetry: http.request.method). */
 export const METHODS: readonly string[] = [
@@ -24,6 +32,29 @@ export const METHODS: readonly string[] = [
   "CONNECT",
   "TRACE",
 ];
+
+const COSTS = ["firstByte", "queue", "connect", "spawn", "sent", "received"] as const;
+
+/** As {@link RouteMeter}, to be sent elsewhere. */
+export interface MeterRecord {
+  readonly name: string;
+  readonly durations: readonly (readonly [number, HistogramRecord])[];
+  readonly costs: readonly HistogramRecord[];
+  readonly failures: readonly (readonly [string, number])[];
+  readonly exits: readonly (readonly [string, number])[];
+  readonly resends: number;
+  readonly active: number;
+  readonly failed: number;
+}
+
+/** As {@link Metrics}, to be sent elsewhere. */
+export interface MetricsRecord {
+  readonly meters: readonly MeterRecord[];
+  readonly seconds: readonly PeriodRecord[];
+  readonly minutes: readonly PeriodRecord[];
+  readonly failed: readonly Remembered[];
+  readonly slowest: readonly Remembered[];
+}
 
 /** What is counted of one route. */
 export class RouteMeter {
@@ -52,16 +83,43 @@ export class RouteMeter {
   count(done: Done, bucket: number): void {
     const { method, status, ledger, failure } = done;
     const key = 1000 * Math.max(0, METHODS.indexOf(method)) + status;
-    let durations = this.durations.get(key);
-    if (durations === undefined) {
-      durations = new Histogram(TIME_BOUNDS);
-      this.durations.set(key, durations);
-    }
-    durations.observe(done.durationMs / 1000, bucket);
+    this.#durations(key).observe(done.durationMs / 1000, bucket);
     this.firstByte.observe(done.firstByteMs / 1000);
     if (done.bytes !== undefined) this.sent.observe(done.bytes);
     if (failure !== undefined) increase(this.failures, failure);
     if (ledger !== undefined) this.#countCost(ledger);
+  }
+
+  record(): MeterRecord {
+    const { name, resends, active, failed } = this;
+    return {
+      name,
+      durations: Array.from(this.durations, ([key, histogram]) => [key, histogram.record()]),
+      costs: COSTS.map((cost) => this[cost].record()),
+      failures: [...this.failures],
+      exits: [...this.exits],
+      resends,
+      active,
+      failed,
+    };
+  }
+
+  absorb({ durations, costs, failures, exits, resends, active, failed }: MeterRecord): void {
+    for (const [key, record] of durations) this.#durations(key).absorb(record);
+    COSTS.forEach((cost, at) => costs[at] && this[cost].absorb(costs[at]));
+    for (const [name, count] of failures) increase(this.failures, name, count);
+    for (const [name, count] of exits) increase(this.exits, name, count);
+    this.resends += resends;
+    this.active += active;
+    this.failed += failed;
+  }
+
+  #durations(key: number): Histogram {
+    const known = this.durations.get(key);
+    if (known !== undefined) return known;
+    const durations = new Histogram(TIME_BOUNDS);
+    this.durations.set(key, durations);
+    return durations;
   }
 
   #countCost({ queuedMs, connectMs, spawnMs, receivedBytes, exit, resends }: Ledger): void {
@@ -74,8 +132,8 @@ export class RouteMeter {
   }
 }
 
-function increase(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
+function increase(counts: Map<string, number>, name: string, by = 1): void {
+  counts.set(name, (counts.get(name) ?? 0) + by);
 }
 
 /** Whether the gateway or what is behind it is to blame: no client is, nor one that has left. */
@@ -84,14 +142,15 @@ export function hasFailed({ status, failure }: Pick<Done, "status" | "failure">)
 }
 
 export class Metrics {
-  /** By Date.now(). */
-  readonly startedAt = Date.now();
   readonly seconds = new Ring(60, 1000);
   readonly minutes = new Ring(60, 60_000);
   readonly recent = new Recent();
   /** Outlive a reload, for counters must not fall. */
   readonly #routes = new Map<string, RouteMeter>();
   readonly #unrouted = new RouteMeter("");
+
+  /** `startedAt` by Date.now(). */
+  constructor(readonly startedAt = Date.now()) {}
 
   /** All meters, that of requests without a route first. */
   get meters(): readonly RouteMeter[] {
@@ -117,5 +176,25 @@ export class Metrics {
     this.seconds.add(now, bucket, failed);
     this.minutes.add(now, bucket, failed);
     this.recent.note(done, meter.name, { now, failed });
+  }
+
+  record(now = Date.now()): MetricsRecord {
+    return {
+      meters: this.meters.map((meter) => meter.record()),
+      seconds: this.seconds.records(now),
+      minutes: this.minutes.records(now),
+      failed: this.recent.failed,
+      slowest: this.recent.slowest(now),
+    };
+  }
+
+  /** Adds what another has counted. */
+  absorb({ meters, seconds, minutes, failed, slowest }: MetricsRecord): void {
+    for (const record of meters) {
+      (record.name === "" ? this.#unrouted : this.meter(record.name)).absorb(record);
+    }
+    this.seconds.absorb(seconds);
+    this.minutes.absorb(minutes);
+    this.recent.absorb(failed, slowest);
   }
 }

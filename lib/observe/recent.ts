@@ -40,6 +40,18 @@ export class Recent {
     return this.#slowest.toSorted((a, b) => b.durationMs - a.durationMs);
   }
 
+  /** What another has kept. */
+  absorb(failed: readonly Remembered[], slowest: readonly Remembered[]): void {
+    this.#failed.push(...failed);
+    this.#failed.sort((a, b) => a.at - b.at);
+    this.#failed.splice(0, this.#failed.length - MOST);
+    for (const remembered of slowest) {
+      if (remembered.durationMs > this.#leastMs || this.#slowest.length < MOST) {
+        this.#addSlow(remembered);
+      }
+    }
+  }
+
   note(done: Done, route: string, { now, failed }: { now: number; failed: boolean }): void {
     if (now >= this.#lookAgainAt) this.#forgetOld(now);
     const isSlow = done.durationMs > this.#leastMs || this.#slowest.length < MOST;

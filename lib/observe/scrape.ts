@@ -6,7 +6,7 @@
 import { Exposition } from "./exposition.ts";
 import type { Histogram } from "./histogram.ts";
 import { METHODS, type Metrics, type RouteMeter } from "./metrics.ts";
-import { statusesOf, type StatusOfRoute, type Survey } from "./survey.ts";
+import type { StatusOfRoute, Survey } from "./survey.ts";
 
 export interface Scraped {
   readonly contentType: string;
@@ -19,12 +19,13 @@ export function scrape(metrics: Metrics, survey: Survey, accept: string | null):
   writeServer(out, metrics, survey);
   writeRequests(out, metrics.meters);
   writeCosts(out, metrics.meters);
-  const statuses = statusesOf(survey);
+  const { statuses } = survey;
   writePools(out, statuses);
   writeUpstreams(out, statuses);
   writeProcesses(out, statuses);
   writeCaches(out, survey);
   if (survey.spans !== undefined) writeSpans(out, survey.spans);
+  writeWorkers(out, survey);
   return { contentType: out.contentType, text: out.end() };
 }
 
@@ -41,11 +42,15 @@ function writeSpans(out: Exposition, { counts, waiting }: NonNullable<Survey["sp
   out.gauge({}, waiting);
 }
 
-function writeServer(out: Exposition, metrics: Metrics, { ready, uncaught, routes }: Survey): void {
+function writeServer(
+  out: Exposition,
+  metrics: Metrics,
+  { ready, uncaught, routes, memoryBytes }: Survey,
+): void {
   out.family("process_start_time_seconds", "gauge", "When counting began, in seconds since 1970.");
   out.gauge({}, metrics.startedAt / 1000);
   out.family("process_resident_memory_bytes", "gauge", "Resident memory of the gateway.");
-  out.gauge({}, Deno.memoryUsage().rss);
+  out.gauge({}, memoryBytes);
   out.family("portico_ready", "gauge", "1 while new requests are welcome, 0 before the end.");
   out.gauge({}, ready ? 1 : 0);
   out.family("portico_uncaught_errors", "counter", "Errors that nobody caught; the log has them.");
@@ -194,4 +199,16 @@ function writeCaches(out: Exposition, { caches }: Survey): void {
   for (const { route, bytes } of stores) out.gauge({ http_route: route }, bytes);
   out.family("portico_cache_store_max_bytes", "gauge", "Bytes that they may take up there.");
   for (const { route, maxBytes } of stores) out.gauge({ http_route: route }, maxBytes);
+}
+
+function writeWorkers(out: Exposition, { workers }: Survey): void {
+  if (workers === undefined) return;
+  out.family("portico_workers", "gauge", "Workers, each a whole gateway.");
+  for (const state of ["ready", "starting"]) {
+    out.gauge({ state }, workers.filter((worker) => worker.state === state).length);
+  }
+  out.family("portico_worker_restarts", "counter", "How often one that ended was replaced.");
+  for (const { number, restarts } of workers) out.counter({ worker: number }, restarts);
+  out.family("portico_worker_memory_bytes", "gauge", "Resident memory of a worker.");
+  for (const { number, memoryBytes } of workers) out.gauge({ worker: number }, memoryBytes);
 }

@@ -2,7 +2,7 @@
 import { merged, type Period, quantile, type Ring, TIME_BOUNDS } from "./histogram.ts";
 import type { Metrics, RouteMeter } from "./metrics.ts";
 import type { Remembered } from "./recent.ts";
-import { statusesOf, type Survey, type SurveyedCache, type SurveyedRoute } from "./survey.ts";
+import type { Survey, SurveyedCache, SurveyedRoute, WorkerStatus } from "./survey.ts";
 import type { PoolStatus, ProcessStatus } from "../handler.ts";
 
 export interface Latency {
@@ -48,6 +48,8 @@ export interface StatusReport {
   readonly pools: readonly (PoolStatus & { readonly route: string })[];
   readonly processes: readonly (ProcessStatus & { readonly route: string })[];
   readonly caches: readonly SurveyedCache[];
+  /** With `server.workers` above 1. */
+  readonly workers?: readonly WorkerStatus[];
   readonly failures: readonly Remembered[];
   readonly slowest: readonly Remembered[];
   /** The last hour. */
@@ -59,7 +61,7 @@ const RATE_SECONDS = 10;
 export function reportStatus(metrics: Metrics, survey: Survey): StatusReport {
   const now = Date.now();
   const { meters, seconds, minutes, recent, startedAt } = metrics;
-  const statuses = statusesOf(survey);
+  const { statuses } = survey;
   const routes = survey.routes.map(routeReport);
   return {
     now,
@@ -70,7 +72,7 @@ export function reportStatus(metrics: Metrics, survey: Survey): StatusReport {
     failed: sumOf(meters, failedOf),
     perSecond: rateOf(seconds.list(now), now - startedAt),
     latency: latencyOf(merged(seconds.list(now).map(({ counts }) => counts))),
-    memoryBytes: Deno.memoryUsage().rss,
+    memoryBytes: survey.memoryBytes,
     causes: causesOf(meters),
     routes,
     pools: statuses.flatMap(({ route, pool }) => pool === undefined ? [] : [{ route, ...pool }]),
@@ -78,6 +80,7 @@ export function reportStatus(metrics: Metrics, survey: Survey): StatusReport {
       processes.map((process) => ({ route, ...process }))
     ),
     caches: survey.caches,
+    ...(survey.workers && { workers: survey.workers }),
     failures: recent.failed,
     slowest: recent.slowest(now),
     minutes: periodsOf(minutes, now),

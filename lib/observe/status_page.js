@@ -84,6 +84,15 @@ const TABLES = {
     ["Restarts", (row) => count(row.restarts), "number", (row) => row.restarts > 0],
     ["The last one", (row) => row.lastExit ?? "–", "wide"],
   ],
+  workers: [
+    ["Worker", (row) => String(row.number)],
+    ["pid", (row) => row.pid === undefined ? "–" : String(row.pid), "number"],
+    ["State", (row) => row.state, "", (row) => row.state !== "ready"],
+    ["Up", (row) => span(row.uptimeMs), "number"],
+    ["Memory", (row) => bytes(row.memoryBytes), "number"],
+    ["Restarts", (row) => count(row.restarts), "number", (row) => row.restarts > 0],
+    ["The last one", (row) => row.lastExit ?? "–", "wide"],
+  ],
   causes: [
     ["Cause", (row) => row.cause, "code"],
     ["Requests", (row) => count(row.count), "number"],
@@ -197,7 +206,7 @@ function show(status) {
     layers: [["", (one) => one.p95 ?? 0], ["strong", (one) => one.p50 ?? 0]],
     show: time,
   });
-  for (const id of Object.keys(TABLES)) fill(id, status[id].slice(0, 50));
+  for (const id of Object.keys(TABLES)) fill(id, (status[id] ?? []).slice(0, 50));
   byId("content").hidden = false;
   byId("login").hidden = true;
 }

@@ -72,6 +72,7 @@ export const STATUS_PAGE = `<!DOCTYPE html>
 ${section("routes", "Routes")}
 <div class="pair">${section("pools", "Pools")}${section("causes", "Errors by cause")}</div>
 ${section("processes", "Processes")}
+${section("workers", "Workers")}
 ${section("caches", "Caches")}
 ${section("failures", "The last failures")}
 ${section("slowest", "The slowest of the last ten minutes")}

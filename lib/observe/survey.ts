@@ -6,6 +6,10 @@ import type { SpanExporter } from "./span_exporter.ts";
 export interface SurveyedRoute {
   readonly summary: RouteSummary;
   readonly meter: RouteMeter | undefined;
+}
+
+/** A route whose service can be asked how it is. */
+export interface StatefulRoute extends SurveyedRoute {
   readonly state: Stateful | undefined;
 }
 
@@ -31,9 +35,31 @@ export interface Survey {
   /** Errors that nobody caught so far. */
   readonly uncaught: number;
   readonly routes: readonly SurveyedRoute[];
+  readonly statuses: readonly StatusOfRoute[];
   readonly caches: readonly SurveyedCache[];
   /** Undefined: nobody traces. */
-  readonly spans?: Pick<SpanExporter, "counts" | "waiting"> | undefined;
+  readonly spans: SurveyedSpans | undefined;
+  /** Resident memory of the gateway. */
+  readonly memoryBytes: number;
+  /** Undefined: it serves by itself. */
+  readonly workers?: readonly WorkerStatus[] | undefined;
+}
+
+/** How spans fared. */
+export type SurveyedSpans = Readonly<Pick<SpanExporter, "counts" | "waiting">>;
+
+/** One of several workers (`server.workers`). */
+export interface WorkerStatus {
+  /** From 1. */
+  readonly number: number;
+  /** Undefined: none runs at the moment. */
+  readonly pid: number | undefined;
+  readonly state: "starting" | "ready";
+  readonly uptimeMs: number;
+  readonly memoryBytes: number;
+  readonly restarts: number;
+  /** How the one before it ended; undefined: it is the first. */
+  readonly lastExit: string | undefined;
 }
 
 export interface StatusOfRoute extends ServiceStatus {
@@ -41,8 +67,12 @@ export interface StatusOfRoute extends ServiceStatus {
   readonly route: string;
 }
 
+export function residentMemory(): number {
+  return Deno.memoryUsage().rss;
+}
+
 /** How each service is, once where several routes share it. */
-export function statusesOf({ routes }: Survey): readonly StatusOfRoute[] {
+export function statusesOf(routes: readonly StatefulRoute[]): readonly StatusOfRoute[] {
   const seen = new Map<Stateful, string>();
   for (const { summary, state } of routes) {
     if (state !== undefined && !seen.has(state)) seen.set(state, summary.name);

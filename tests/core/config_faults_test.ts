@@ -505,7 +505,7 @@ const SERVER: Cases = {
   ],
   "a misspelt key": [
     "tiemout: 30s",
-    '2:3: Unknown key "tiemout": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:3: Unknown key "tiemout": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, workers, stallTimeout, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
   ],
   "a near key": [
     "drainTimout: 30s",
@@ -517,10 +517,10 @@ const SERVER: Cases = {
   ],
   "several unknown keys": [
     "{foo: 1, dev: true, bar: 2, __proto__: 3, hasOwnProperty: 4}",
-    '2:4: Unknown key "foo": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
-    '2:23: Unknown key "bar": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
-    '2:31: Unknown key "__proto__": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
-    '2:45: Unknown key "hasOwnProperty": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:4: Unknown key "foo": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, workers, stallTimeout, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:23: Unknown key "bar": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, workers, stallTimeout, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:31: Unknown key "__proto__": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, workers, stallTimeout, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
+    '2:45: Unknown key "hasOwnProperty": the keys here are listen, trustedProxies, clientIpHeader, originSecret, tls, listener, headerTimeout, keepAliveTimeout, maxConnections, maxRequestHead, workers, stallTimeout, maxRequestBody, bodyIdleTimeout, bodyMinRate, sendTimeout, drainTimeout, drainDelay, slowRequest, accessLog, accessLogFile, traces, dev, spoolDir, spoolQuota, runDir',
   ],
   "a port alone": [
     "listen: 8080",
@@ -615,6 +615,18 @@ const SERVER: Cases = {
   "a duration past what timers keep": [
     "drainTimeout: 1000h",
     "2:17: Cannot wait that long: write 596h or less",
+  ],
+  "no workers": [
+    "workers: 0",
+    "2:12: Cannot read 0 as a count: write a whole number, 1 or more",
+  ],
+  "more workers than any machine has use for": [
+    "workers: 257",
+    "2:12: Cannot read 257 as workers: write a number of processes up to 256, or auto",
+  ],
+  "a word for workers": [
+    "workers: all",
+    '2:12: Cannot read "all" as workers: write a number of processes up to 256, or auto',
   ],
   "a log of no known form": [
     "accessLog: combind",

@@ -36,6 +36,7 @@ server:
     - "[::1]:8080"
     - unix:run/portico.sock
   trustedProxies: [10.0.0.0/8, fd00::/8, 192.0.2.1, unix]
+  workers: 3
   maxRequestBody: 16MiB
   bodyIdleTimeout: 0s
   bodyMinRate: 1KiB
@@ -77,12 +78,14 @@ Deno.test("parseTable() fills in the server's defaults", () => {
   assert.deepEqual(server, {
     listen: [{ transport: "tcp", hostname: "127.0.0.1", port: 8080 }],
     trustedProxies: [],
+    workers: 1,
     maxRequestBody: 64 * 2 ** 20,
     bodyIdleTimeoutMs: 30_000,
     bodyMinRate: 256,
     drainTimeoutMs: 30_000,
     sendTimeoutMs: 60_000,
     drainDelayMs: 0,
+    stallTimeoutMs: 30_000,
     accessLog: "combined",
     dev: false,
     spoolDir: "/tmp/portico-spool",
@@ -99,18 +102,25 @@ Deno.test("parseTable() reads every key of the server, names resolved from the f
       { transport: "unix", path: "/srv/app/run/portico.sock" },
     ],
     trustedProxies: ["10.0.0.0/8", "fd00::/8", "192.0.2.1", "unix"],
+    workers: 3,
     maxRequestBody: 16 * 2 ** 20,
     bodyIdleTimeoutMs: 0,
     bodyMinRate: 1024,
     drainTimeoutMs: 1500,
     sendTimeoutMs: 60_000,
     drainDelayMs: 0,
+    stallTimeoutMs: 30_000,
     accessLog: "off",
     dev: true,
     spoolDir: "/srv/spool",
     spoolQuota: 1000,
     runDir: "/srv/app/run",
   });
+});
+
+Deno.test("parseTable() takes one worker for each core by the word auto", () => {
+  const { server } = parse("{server: {workers: auto}, routes: [{path: /, respond: hi}]}");
+  assert.equal(server.workers, navigator.hardwareConcurrency);
 });
 
 Deno.test("parseTable() reads every key of a route", () => {
@@ -147,7 +157,7 @@ Deno.test("parseTable() reads every key of a route", () => {
       ],
       remove: ["Server"],
     },
-    line: 18,
+    line: 19,
     column: 5,
   });
 });
@@ -171,7 +181,7 @@ Deno.test("parseTable() keeps the file's name, the folder and each route's place
   assert.deepEqual({ file, folder }, SOURCE);
   assert.deepEqual(
     routes.map(({ index, line, column }) => [index, line, column]),
-    [[0, 18, 5], [1, 39, 5], [2, 41, 5]],
+    [[0, 19, 5], [1, 40, 5], [2, 42, 5]],
   );
 });
 

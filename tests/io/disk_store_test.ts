@@ -17,7 +17,7 @@ function silent(message: string) {
 }
 
 function open(folder: string, maxSize = LARGE): Promise<DiskStore> {
-  return DiskStore.open(folder, maxSize, silent);
+  return DiskStore.open(folder, { maxSize, notice: silent });
 }
 
 /** Stores, and waits until it is done. */
@@ -292,7 +292,10 @@ Deno.test("DiskStore goes on without the disk while that is full, and says so on
 Deno.test("DiskStore stores nothing in a folder that went away, and the rest goes on", async () => {
   await using folder = await tempFolder();
   const notices: string[] = [];
-  const store = await DiskStore.open(`${folder.path}/a`, LARGE, (line) => notices.push(line));
+  const store = await DiskStore.open(`${folder.path}/a`, {
+    maxSize: LARGE,
+    notice: (line) => notices.push(line),
+  });
   await put(store, copyOf("http://a/"));
   await Deno.remove(`${folder.path}/a`, { recursive: true });
   await put(store, copyOf("http://b/"), copyOf("http://c/"));

@@ -8,6 +8,7 @@ async function open(path: string): Promise<Listener> {
     address: { transport: "unix", path },
     tls: undefined,
     node: undefined,
+    sharers: 1,
     receive: () => new Response("served"),
     notice: () => {},
   });

@@ -8,7 +8,7 @@ import { bodyFor, copyOf } from "../support/stored.ts";
 const say = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
 
 const [folder = "", limit = "Infinity"] = Deno.args;
-const store = await DiskStore.open(folder, 2 ** 24, say);
+const store = await DiskStore.open(folder, { maxSize: 2 ** 24, notice: say });
 say("begun");
 for (let round = 0; round < Number(limit); round++) {
   const url = `http://a/${round % 50}`;

@@ -27,9 +27,10 @@ export function portico(
       ]);
       return {
         origin: `http://127.0.0.1:${port}`,
-        pids: () => [pid],
+        // Of a gateway with workers all that descends from it counts as the server.
+        pids: () => workers === 1 ? [pid] : [pid, ...descendants(pid)],
         // Python's processes and the like, where the table has them.
-        upstream: () => descendants(pid),
+        upstream: () => workers === 1 ? descendants(pid) : [],
         stop,
       };
     },

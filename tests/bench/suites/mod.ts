@@ -11,6 +11,7 @@ import { scgi } from "./scgi.ts";
 import { start } from "./start.ts";
 import { statics } from "./static.ts";
 import { uwsgi } from "./uwsgi.ts";
+import { workers } from "./workers.ts";
 import { wsgi } from "./wsgi.ts";
 
 export const SUITES: readonly Suite[] = [
@@ -27,5 +28,6 @@ export const SUITES: readonly Suite[] = [
   upload,
   cache,
   routes,
+  workers,
   start,
 ];
