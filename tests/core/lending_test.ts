@@ -47,16 +47,25 @@ class Worker implements Client {
     queueMicrotask(() => this.#work());
   }
 
+  /** Like all that it is told: in order, and not at once. */
   recall(count: number): void {
+    queueMicrotask(() => this.#recall(count));
+  }
+
+  #recall(count: number): void {
     let left = count;
     for (const loan of [...this.loans.values()].sort((a, b) => a.busy - b.busy)) {
       if (left <= 0) return;
       left -= loan.count;
-      this.withdraw(loan.id);
+      this.#withdraw(loan.id);
     }
   }
 
   withdraw(id: number): void {
+    queueMicrotask(() => this.#withdraw(id));
+  }
+
+  #withdraw(id: number): void {
     const loan = this.loans.get(id);
     if (loan === undefined) return;
     loan.leaving = true;
