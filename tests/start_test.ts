@@ -42,7 +42,7 @@ function nameOf(url: string): string {
 /** What none of the parts takes that every gateway has. */
 const IO = [
   ...["body", "body_reader", "collect_body", "deno_server", "dial", "incoming_body", "layers"],
-  ...["listener", "pace"],
+  ...["listener", "own_program", "pace"],
   ...["password_thread", "reserve", "route_service", "shortage", "spool", "tls_files"],
 ].map((name) => `lib/io/${name}.ts`);
 
@@ -52,7 +52,7 @@ Deno.test("serve loads the kinds that its table names, and what these need", asy
   assert.deepEqual(below("lib/handlers/"), ["lib/handlers/mod.ts", "lib/handlers/respond.ts"]);
   assert.deepEqual(below("npm:"), ["npm:valibot", "npm:yaml"]);
   assert.deepEqual(below("lib/io/"), IO);
-  for (const folder of ["draft", "deploy", "import", "middleware", "welcome"]) {
+  for (const folder of ["draft", "deploy", "import", "middleware", "welcome", "workers"]) {
     assert.deepEqual(below(`lib/${folder}/`), []);
   }
   const words = ["check", "command", "command_line", "grants", "mod", "options", "serve", "settled"]
