@@ -6,7 +6,8 @@ import type { RouteConfig, Table } from "./config/table.ts";
 import type { Exchange } from "./exchange.ts";
 import { Gateway } from "./gateway.ts";
 import { createEntrance } from "./entrance.ts";
-import type { Context, Lender, Place, RouteSummary } from "./handler.ts";
+import type { Context, Place, RouteSummary } from "./handler.ts";
+import type { Lender } from "./lender.ts";
 import { sizeBody, type SizeOptions } from "./io/body.ts";
 import type { ResponseCache } from "./io/response_cache.ts";
 import { Pace } from "./io/pace.ts";
@@ -18,7 +19,7 @@ import type { Metrics } from "./observe/metrics.ts";
 import type { SpanExporter } from "./observe/span_exporter.ts";
 import type { StatefulRoute, SurveyedCache } from "./observe/survey.ts";
 import { allowOf } from "./own_answers.ts";
-import { exactPartOf, type Part } from "./part.ts";
+import { exactPartOf, type Part, partOf } from "./part.ts";
 import { createTrust, type Trust } from "./protocol/forwarding.ts";
 import type { Shares } from "./shares.ts";
 import type { Sweeper } from "./sweeper.ts";
@@ -96,7 +97,8 @@ export async function openGeneration(
     surveyRoutes: () =>
       routes.map(({ config, meter, state }) => ({ summary: summaryOf(config), meter, state })),
     spans: tracing?.exporter,
-    surveyCaches: () => Array.from(opening.caches, (cache) => surveyCache(cache, table)),
+    surveyCaches: () =>
+      Array.from(opening.caches, (cache) => surveyCache(cache, table, ground.part)),
     [Symbol.asyncDispose]: close,
   };
 }
@@ -127,10 +129,12 @@ function summaryOf({ name, path, host, methods, key, kind, fields }: RouteConfig
 }
 
 /** A cache is known by the first route that uses it. */
-function surveyCache(cache: ResponseCache, { routes }: Table): SurveyedCache {
+function surveyCache(cache: ResponseCache, { routes }: Table, part?: Part): SurveyedCache {
   const { options, store, disk, lookUps, hits, forwarded } = cache;
   const same = JSON.stringify(options);
-  const user = routes.find(({ options: { cache } }) => cache && JSON.stringify(cache) === same);
+  const user = routes.find(({ options: { cache } }) =>
+    cache && JSON.stringify({ ...cache, maxSize: partOf(cache.maxSize, part) }) === same
+  );
   const stored = disk && { entries: disk.count, bytes: disk.size, maxBytes: disk.maxSize };
   return {
     route: user?.name ?? "",

@@ -5,6 +5,7 @@
  */
 import type * as v from "valibot";
 import type { ByteString, Exchange, Mount, Outcome, SizedBody } from "./exchange.ts";
+import type { Lender } from "./lender.ts";
 import type { Part } from "./part.ts";
 import type { Address } from "./values.ts";
 
@@ -129,39 +130,6 @@ export interface RouteSummary {
   readonly kind: string;
   /** The program or upstream in one short line. */
   readonly target: string;
-}
-
-/** Places at a started program that are this worker's for a while. */
-export interface Loan {
-  readonly id: number;
-  /** Where the program listens. */
-  readonly socket: string;
-  /** Connections at once that it stands for. */
-  readonly count: number;
-}
-
-/** Who borrows places at programs. */
-export interface Borrower {
-  lend(loan: Loan): void;
-  /** Others wait: so many places are to be returned, idle ones first. */
-  recall(count: number): void;
-  /** The program is to end: this loan is to be returned once it is not in use. */
-  withdraw(id: number): void;
-}
-
-/** What a borrower tells who lends. */
-export interface Borrowing extends AsyncDisposable {
-  /** So many requests wait for a place. */
-  want(waiting: number): void;
-  begin(id: number): void;
-  end(id: number): void;
-  giveBack(id: number): void;
-}
-
-/** Keeps programs for several workers. Where it runs they are known by the table, too. */
-export interface Lender {
-  /** `programs` describes them, as plain values; rejects if they do not come up. */
-  borrow(programs: unknown, borrower: Borrower): Promise<Borrowing>;
 }
 
 /** What a kind is given at opening. */

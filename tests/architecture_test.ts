@@ -47,6 +47,7 @@ const VALUES = [
   "lib/lifeline.ts",
   "lib/trace.ts",
   "lib/part.ts",
+  "lib/lender.ts",
 ];
 /** The grammar of values in routes.yaml. */
 const GRAMMAR = ["lib/fields.ts", "lib/values.ts"];

@@ -2,7 +2,8 @@
  * Started programs that another process keeps for several workers (`server.workers`): a pool's source of
  * endpoints, like a process manager of its own, but for places that are lent and may be wanted back.
  */
-import type { Borrower, Borrowing, Lender, Loan, ServiceStatus } from "../handler.ts";
+import type { ServiceStatus } from "../handler.ts";
+import type { Borrower, Borrowing, Lender, Loan } from "../lender.ts";
 import type { Endpoint, EndpointSink, EndpointSource } from "./endpoint.ts";
 
 /** How often those who wait are counted, while some do. */

@@ -1,5 +1,5 @@
 /** A worker's side of borrowing programs that the main process keeps. */
-import type { Borrower, Borrowing, Lender } from "../handler.ts";
+import type { Borrower, Borrowing, Lender } from "../lender.ts";
 import type { ToBorrower, ToMain, Usage } from "./messages.ts";
 
 /** Uses are told together. */

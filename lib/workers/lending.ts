@@ -3,7 +3,7 @@
  * time, so that no request waits behind another's at a program that takes one at a time; places go to
  * where requests wait, and are asked back from others for it, who give idle ones first.
  */
-import type { Loan } from "../handler.ts";
+import type { Loan } from "../lender.ts";
 import type { Endpoint, EndpointSink, EndpointSource } from "../io/endpoint.ts";
 import type { Usage } from "./messages.ts";
 

@@ -1,7 +1,7 @@
 /** What the main process and its workers say to one another. */
 import type { PurgeOrder } from "../observe/admin.ts";
 import type { Report } from "../observe/report.ts";
-import type { Loan } from "../handler.ts";
+import type { Loan } from "../lender.ts";
 import type { Part } from "../part.ts";
 import type { ListenAddress } from "../values.ts";
 

@@ -1,7 +1,7 @@
 /** How places at programs are shared out among workers. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Loan } from "../../lib/handler.ts";
+import type { Loan } from "../../lib/lender.ts";
 import type { Endpoint, EndpointSink } from "../../lib/io/endpoint.ts";
 import { type Client, Lending } from "../../lib/workers/lending.ts";
 
