@@ -14,6 +14,7 @@ import type { Accepting, Opening } from "./accepting.ts";
 import { closeQuietly } from "./dial.ts";
 import { NodeRequest } from "./node_request.ts";
 import { sendResponse } from "./node_response.ts";
+import { NodeTurns } from "./node_turns.ts";
 import { offerSocket } from "./raw_upgrade.ts";
 import type { TlsPair } from "./tls_files.ts";
 
@@ -52,8 +53,9 @@ class NodeServer implements Accepting {
   readonly #server: Server;
   readonly #ended = Promise.withResolvers<void>();
   readonly #sockets = new Set<Duplex>();
-  /** How many requests each connection has under way: two, when one is pipelined. */
-  readonly #busy = new Map<Duplex, number>();
+  readonly #turns = new NodeTurns();
+  /** Requests whose bodies are still to come, each by its connection. */
+  readonly #uploads = new WeakMap<Duplex, { incoming: IncomingMessage; to: ServerResponse }>();
   /** Connections since the last look. */
   #heard = 0;
   #isStopping = false;
@@ -82,6 +84,7 @@ class NodeServer implements Accepting {
     });
     server.on("upgrade", (incoming, socket: Duplex) => this.#upgrade(incoming, socket));
     server.on("connect", (_, socket: Duplex) => socket.end(refusal("400 Bad Request")));
+    server.on("clientError", (error, socket: Duplex) => this.#refuse(error, socket));
     server.on("close", () => this.#ended.resolve());
   }
 
@@ -123,30 +126,61 @@ class NodeServer implements Accepting {
       if (this.#probing !== undefined) closeQuietly(this.#probing);
       this.#server.close();
       for (const socket of this.#sockets) {
-        if (!this.#busy.has(socket)) socket.destroy();
+        if (!this.#turns.isBusy(socket)) socket.destroy();
       }
     }
     return this.finished.catch(() => {});
   }
 
   async #answer(incoming: IncomingMessage, to: ServerResponse, sendContinue?: () => void) {
+    const { socket } = incoming;
+    const request = new NodeRequest(incoming, { scheme: this.#scheme, sendContinue });
+    to.once("close", () => {
+      if (!to.writableFinished) request.leave();
+    });
+    this.#uploads.set(socket, { incoming, to });
+    // The parser loses what stands behind a request for another protocol, wanted or not.
+    if (incoming.headers.upgrade !== undefined) to.shouldKeepAlive = false;
+    await this.#turns.take(socket, async () => {
+      if (!socket.destroyed) await this.#reply(request, incoming, to);
+      if (!to.shouldKeepAlive) this.#turns.close(socket);
+    });
+    this.#rest(incoming);
+  }
+
+  async #reply(request: NodeRequest, incoming: IncomingMessage, to: ServerResponse): Promise<void> {
     const refused = faultOf(incoming);
     if (refused !== undefined) {
       to.shouldKeepAlive = false;
       to.writeHead(refused, ["content-length", "0"]).end();
       return;
     }
-    const { socket } = incoming;
-    this.#busy.set(socket, (this.#busy.get(socket) ?? 0) + 1);
-    const request = new NodeRequest(incoming, { scheme: this.#scheme, sendContinue });
-    to.once("close", () => {
-      if (!to.writableFinished) request.leave();
-    });
     const response = await this.#receive(request, incoming);
     if (this.#isStopping) to.shouldKeepAlive = false;
-    if (!incoming.complete) lingerOn(socket);
+    if (!incoming.complete) lingerOn(incoming.socket);
     await sendResponse(response, to, this.#limits.sendTimeoutMs);
-    this.#rest(incoming);
+  }
+
+  /**
+   * What the parser refuses. Requests that came whole before it are answered first; one whose body is at
+   * fault never will be.
+   */
+  #refuse(error: Error, socket: Duplex): void {
+    if (!socket.writable) return void socket.destroy();
+    const upload = this.#uploads.get(socket);
+    const hangUp = () => {
+      this.#turns.close(socket);
+      socket.end(refusal(statusOf(error)));
+      socket.resume();
+      destroyLater(socket);
+    };
+    if (upload === undefined || upload.incoming.complete) {
+      this.#turns.take(socket, hangUp);
+    } else {
+      if (upload.to.headersSent) return void socket.destroy();
+      this.#turns.close(socket);
+      socket.end(refusal(statusOf(error)), () => socket.destroy());
+    }
   }
 
   /** A connection that is to speak another protocol, if the gateway agrees. */
@@ -156,8 +190,9 @@ class NodeServer implements Accepting {
     offerSocket(request, socket);
     const leave = () => request.leave();
     socket.once("close", leave);
-    this.#busy.set(socket, 1);
-    socket.once("close", () => this.#busy.delete(socket));
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+    socket.once("close", close);
+    this.#turns.take(socket, () => closed);
     const response = await this.#receive(request, incoming);
     if (response.status === 101) return;
     const to = new ServerResponse(incoming);
@@ -177,14 +212,11 @@ class NodeServer implements Accepting {
   /** The answer has gone; what is left of the request's body does not hold the connection for long. */
   #rest(incoming: IncomingMessage): void {
     const { socket } = incoming;
-    const left = (this.#busy.get(socket) ?? 1) - 1;
-    if (left > 0) this.#busy.set(socket, left);
-    else this.#busy.delete(socket);
     if (socket.destroyed) return;
     if (!incoming.complete) {
       incoming.resume();
       destroyLater(socket);
-    } else if (this.#isStopping && left === 0) {
+    } else if (this.#isStopping && !this.#turns.isBusy(socket)) {
       socket.end();
     }
   }
@@ -264,7 +296,7 @@ function lingerOn(socket: Socket): void {
   };
 }
 
-function destroyLater(socket: Socket): void {
+function destroyLater(socket: Duplex): void {
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
 }
@@ -275,6 +307,13 @@ function faultOf({ httpVersion, headers }: IncomingMessage): number | undefined 
   // RFC 9112 §6.1: such a message's framing cannot be trusted.
   if (httpVersion === "1.0" && headers["transfer-encoding"] !== undefined) return 400;
   return undefined;
+}
+
+/** Of an answer to what could not be read. */
+function statusOf(error: Error): string {
+  const code = "code" in error ? error.code : undefined;
+  if (code === "HPE_HEADER_OVERFLOW") return "431 Request Header Fields Too Large";
+  return code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
 }
 
 function refusal(status: string): string {

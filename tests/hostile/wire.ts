@@ -204,14 +204,15 @@ function chunksOf(text: string): Pick<Answer, "body" | "rest" | "whole"> {
   }
 }
 
-function tellAnswers(text: string, isHead: boolean, waits: boolean): string {
+/** All answers out of a connection's text, in the words of a row. */
+export function tellAnswers(text: string, isHead: boolean, waits: boolean): string {
   const words: string[] = [];
   let first = true;
   for (let rest = text; rest !== "";) {
     const answer = nextAnswer(rest, isHead && first);
     if (typeof answer === "string") return answer;
     if (!answer.whole) return [...words, answer.status, "cut"].join(" ");
-    const isControl = answer.body.startsWith("GET /control ");
+    const isControl = /^GET \/control\b/.test(answer.body);
     words.push(isControl ? "+" : String(answer.status));
     if (answer.status >= 200) first = false;
     rest = answer.rest;
