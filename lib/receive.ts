@@ -157,18 +157,20 @@ class ReceivedExchange implements Exchange {
 
 /** Splits the runtime's URL string into authority and raw target, and checks one against the Host. */
 function splitUrl(
-  { url, headers }: Request,
+  { url, headers, method }: Request,
   { local, scheme }: Connection,
 ): { authority: string; target: string } {
   const host = headers.get("host");
   const start = url.indexOf("://") + 3;
-  const slash = url.indexOf("/", start);
-  // Only CONNECT has no path; no route takes it without naming it, and none can name its target.
-  if (slash === -1) {
+  const end = endOfAuthority(url, start);
+  const hasPath = url[end] === "/";
+  // No route takes CONNECT without naming it, and none can name its target.
+  if (!hasPath && (method === "CONNECT" || host === null)) {
     throw new GatewayError(400, "bad-target", "Cannot route a target without a path");
   }
-  const authority = url.slice(start, slash);
-  const target = url.slice(slash);
+  const authority = url.slice(start, end);
+  // Absolute form may leave out the root (RFC 9110 §4.2.3).
+  const target = hasPath ? url.slice(end) : `/${url.slice(end)}`;
   if (host === null) {
     checkHostless(url.slice(0, start - 3), authority, { headers, local, scheme });
   } else {
@@ -179,9 +181,19 @@ function splitUrl(
   return { authority, target };
 }
 
+function endOfAuthority(url: string, start: number): number {
+  for (let at = start; at < url.length; at++) {
+    const char = url[at];
+    if (char === "/" || char === "?") return at;
+  }
+  return url.length;
+}
+
 /** Absolute form may name any scheme; this listener serves one (RFC 9110 §7.4). */
 function checkScheme(url: string, own: string, local: Endpoint): void {
   if (url.startsWith(own) && url.startsWith("://", own.length)) return;
+  // In any case (RFC 9110 §4.2.3).
+  if (url.slice(0, url.indexOf("://")).toLowerCase() === own) return;
   if (local.port === 0 && url.startsWith("http+unix://")) return;
   throw new GatewayError(400, "bad-target", `The target's scheme is not ${own}`);
 }

@@ -85,7 +85,7 @@ function headersOf(raw: readonly string[]): Headers {
 function urlOf({ url = "", headers, method }: IncomingMessage, scheme: "http" | "https"): string {
   const origin = `${scheme}://${headers.host ?? ""}`;
   if (url.startsWith("/")) return origin + url;
-  if (url === "*") return method === "OPTIONS" ? `${origin}/*` : origin;
+  if (url === "*" && method === "OPTIONS") return `${origin}/*`;
   return url.includes("://") ? url : `${scheme}://`;
 }
 

@@ -304,9 +304,10 @@ function destroyLater(socket: Duplex): void {
 /** What its parser lets through and HTTP/1.1 does not; undefined: nothing. */
 function faultOf({ httpVersion, headers }: IncomingMessage): number | undefined {
   if (httpVersion !== "1.1" && httpVersion !== "1.0") return 505;
-  // RFC 9112 §6.1: such a message's framing cannot be trusted.
-  if (httpVersion === "1.0" && headers["transfer-encoding"] !== undefined) return 400;
-  return undefined;
+  const { "transfer-encoding": coding } = headers;
+  // RFC 9112 §6: the framing of such a message cannot be trusted.
+  if (coding === undefined || (httpVersion === "1.1" && /chunked$/i.test(coding))) return undefined;
+  return 400;
 }
 
 /** Of an answer to what could not be read. */
