@@ -12,6 +12,7 @@ import type { Duplex } from "node:stream";
 import { type Address, formatAddress } from "../fields.ts";
 import type { Accepting, Opening } from "./accepting.ts";
 import { closeQuietly } from "./dial.ts";
+import { faultOf, refusalOf, REFUSED } from "./node_faults.ts";
 import { NodeRequest } from "./node_request.ts";
 import { sendResponse } from "./node_response.ts";
 import { NodeTurns } from "./node_turns.ts";
@@ -83,7 +84,7 @@ class NodeServer implements Accepting {
       this.#answer(incoming, to, () => to.headersSent || to.writeContinue());
     });
     server.on("upgrade", (incoming, socket: Duplex) => this.#upgrade(incoming, socket));
-    server.on("connect", (_, socket: Duplex) => socket.end(refusal("400 Bad Request")));
+    server.on("connect", (_, socket: Duplex) => socket.end(REFUSED));
     server.on("clientError", (error, socket: Duplex) => this.#refuse(error, socket));
     server.on("close", () => this.#ended.resolve());
   }
@@ -170,7 +171,7 @@ class NodeServer implements Accepting {
     const upload = this.#uploads.get(socket);
     const hangUp = () => {
       this.#turns.close(socket);
-      socket.end(refusal(statusOf(error)));
+      socket.end(refusalOf(error));
       socket.resume();
       destroyLater(socket);
     };
@@ -179,7 +180,7 @@ class NodeServer implements Accepting {
     } else {
       if (upload.to.headersSent) return void socket.destroy();
       this.#turns.close(socket);
-      socket.end(refusal(statusOf(error)), () => socket.destroy());
+      socket.end(refusalOf(error), () => socket.destroy());
     }
   }
 
@@ -299,26 +300,6 @@ function lingerOn(socket: Socket): void {
 function destroyLater(socket: Duplex): void {
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
-}
-
-/** What its parser lets through and HTTP/1.1 does not; undefined: nothing. */
-function faultOf({ httpVersion, headers }: IncomingMessage): number | undefined {
-  if (httpVersion !== "1.1" && httpVersion !== "1.0") return 505;
-  const { "transfer-encoding": coding } = headers;
-  // RFC 9112 §6: the framing of such a message cannot be trusted.
-  if (coding === undefined || (httpVersion === "1.1" && /chunked$/i.test(coding))) return undefined;
-  return 400;
-}
-
-/** Of an answer to what could not be read. */
-function statusOf(error: Error): string {
-  const code = "code" in error ? error.code : undefined;
-  if (code === "HPE_HEADER_OVERFLOW") return "431 Request Header Fields Too Large";
-  return code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
-}
-
-function refusal(status: string): string {
-  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
 }
 
 function dialOnce(address: Address): Promise<Deno.Conn> {

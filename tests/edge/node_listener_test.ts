@@ -170,6 +170,36 @@ Deno.test("listener node: what its parser lets through and HTTP/1.1 does not is 
   });
 });
 
+Deno.test("listener node: what is sent ahead has its turn, and none behind the last", async () => {
+  const late = "GET /late HTTP/1.1\r\nHost: h\r\n\r\n";
+  const hi = `${HI}\r\n`;
+  const last = `${HI}Connection: close\r\n\r\n`;
+  const rows: readonly (readonly [string, number[]])[] = [
+    [late + hi + last, [200, 200, 200]],
+    [`${late}GET /hi HTTP/1.1\r\nHo st: h\r\n\r\n`, [200, 400]],
+    [`${late}no request\r\n\r\n`, [200, 400]],
+    [last + hi, [200]],
+    [`POST /hi HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n\r\n${hi}`, [400]],
+    [
+      `POST /hi HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n` +
+      `Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n${hi}`,
+      [400],
+    ],
+    [`${HI}Connection: upgrade\r\nUpgrade: wonders\r\n\r\n${hi}`, [200]],
+  ];
+  await withGateway(table(), async ({ port, access }) => {
+    for (const [sends, statuses] of rows) {
+      using socket = await Deno.connect({ hostname: "127.0.0.1", port });
+      await socket.write(new TextEncoder().encode(sends));
+      const text = await readAll(socket);
+      const all = [...text.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status));
+      assert.deepEqual(all, statuses, sends);
+    }
+    // Nothing was carried out that was not answered.
+    assert.equal((await access()).trim().split("\n").length, 7);
+  });
+});
+
 Deno.test("listener node: files go out whole, in part, not at all", async () => {
   await withGateway(table(), async ({ port }) => {
     const file = await Deno.readTextFile(new URL("../apps/wsgi_basic.ts", import.meta.url));
