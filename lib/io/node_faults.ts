@@ -2,10 +2,13 @@
  * What the Node-compatible server must not take for a request: what its parser refuses, and what that lets
  * through although HTTP/1.1 does not (RFC 9112). Such answers are written here, not by the gateway.
  */
-import type { IncomingMessage } from "node:http";
+interface Head {
+  readonly httpVersion: string;
+  readonly headers: { readonly "transfer-encoding"?: string | undefined };
+}
 
 /** What its parser lets through and HTTP/1.1 does not; undefined: nothing. */
-export function faultOf({ httpVersion, headers }: IncomingMessage): number | undefined {
+export function faultOf({ httpVersion, headers }: Head): number | undefined {
   if (httpVersion !== "1.1" && httpVersion !== "1.0") return 505;
   const { "transfer-encoding": coding } = headers;
   // RFC 9112 §6: the framing of such a message cannot be trusted.

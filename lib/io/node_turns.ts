@@ -3,8 +3,6 @@
  * its turn when the one before has been answered, so that what one does is done for the next
  * (RFC 9112 §9.3.2), and none has after the last: neither answered nor carried out (§9.6).
  */
-import type { Duplex } from "node:stream";
-
 interface Line {
   count: number;
   /** When whoever came last is done. */
@@ -12,21 +10,21 @@ interface Line {
 }
 
 export class NodeTurns {
-  readonly #lines = new Map<Duplex, Line>();
-  readonly #over = new WeakSet<Duplex>();
+  readonly #lines = new Map<object, Line>();
+  readonly #over = new WeakSet<object>();
 
   /** Whether something is under way on this connection. */
-  isBusy(socket: Duplex): boolean {
+  isBusy(socket: object): boolean {
     return this.#lines.has(socket);
   }
 
   /** Nothing that comes by this connection from now on has a turn. */
-  close(socket: Duplex): void {
+  close(socket: object): void {
     this.#over.add(socket);
   }
 
   /** Does something when it has its turn; resolves when that is done, or will never be. */
-  async take(socket: Duplex, work: () => void | Promise<void>): Promise<void> {
+  async take(socket: object, work: () => void | Promise<void>): Promise<void> {
     const line = this.#lines.get(socket) ?? { count: 0, end: Promise.resolve() };
     this.#lines.set(socket, line);
     const { end: before } = line;
