@@ -182,6 +182,10 @@ const NODE_MODULES: Readonly<Record<string, readonly string[]>> = {
   "lib/protocol/cache_file.ts": ["node:zlib"],
   // Its compressors flush when they are told to; the platform's promise nothing of the kind.
   "lib/io/encoder.ts": ["node:buffer", "node:zlib"],
+  // HTTP/2 to origins: sessions are the runtime's, over connections of our own.
+  "lib/io/http2_session.ts": ["node:http2"],
+  "lib/io/http2_socket.ts": ["node:stream"],
+  "lib/io/http2_stream.ts": ["node:http2"],
   "lib/io/listen_socket.ts": ["node:net"],
   // The listener of `server.listener: node`: the runtime has it as Node's alone.
   "lib/io/node_request.ts": ["node:http"],

@@ -1,12 +1,12 @@
 /**
- * `proxy`: passes requests to HTTP/1.1 origins, streaming both ways, and WebSockets through. The client of
- * it is our own (io/http_origin_client.ts): the runtime's `fetch` rewrites targets, joins fields, hides where
+ * `proxy`: passes requests to HTTP origins, streaming both ways, and WebSockets through. HTTP/2 is the
+ * runtime's (io/http2_origin.ts), for routes that ask for it. The client of HTTP/1.1 is our own (io/http_origin_client.ts): the runtime's `fetch` rewrites targets, joins fields, hides where
  * a response was cut, and costs twice as much a request (tests/bench, proxy).
  */
 import * as v from "valibot";
-import type { Exchange, Mount, Outcome, Reply, SizedBody } from "../exchange.ts";
+import type { ByteString, Exchange, Mount, Outcome, Reply, SizedBody } from "../exchange.ts";
 import { GatewayError } from "../errors.ts";
-import { described, duration, fields, flag, optional, text } from "../fields.ts";
+import { described, duration, fields, flag, optional, text, word } from "../fields.ts";
 import type {
   Context,
   Explanation,
@@ -16,13 +16,14 @@ import type {
   RouteOptions,
   Service,
   Shared,
+  Stateful,
 } from "../handler.ts";
 import { defineKind } from "../handler.ts";
 import { declaredLength } from "../io/body.ts";
 import { balanceField } from "../io/endpoint_fields.ts";
+import type { Http2Origins, Http2Request } from "../io/http2_origin.ts";
 import type { Origin } from "../io/http_origin.ts";
 import { converse, type OriginRequest } from "../io/http_origin_client.ts";
-import type { OriginConnection } from "../io/http_origin_connection.ts";
 import {
   DEFAULT_IDLE,
   DEFAULT_IDLE_MS,
@@ -35,10 +36,11 @@ import {
   origins,
   resolveOrigin,
 } from "../io/http_origin_fields.ts";
-import { OriginPool } from "../io/http_origin_pool.ts";
+import { OriginPool, type OriginPoolOptions } from "../io/http_origin_pool.ts";
 import { asksForWebSocket, joinWebSockets } from "../io/http_websocket.ts";
 import { partOf } from "../part.ts";
 import { ByteWriter } from "../protocol/byte_writer.ts";
+import { requestFields } from "../protocol/http2_message.ts";
 import { latin1FromBytes } from "../protocol/latin1.ts";
 import { timesSeen, writeRequestHead } from "../protocol/http1_request.ts";
 import type { OriginReply } from "../protocol/http1_response.ts";
@@ -62,6 +64,11 @@ const schema = fields({
   preserveHost: described(
     optional(flag),
     "Whether the origin gets the client's Host rather than its own; default false.",
+  ),
+  protocol: described(
+    optional(word("http/1.1", "h2")),
+    "What the origins speak: http/1.1 (default), or h2: HTTP/2, agreed on in the TLS handshake with " +
+      "https origins, by prior knowledge (h2c) with others.",
   ),
   balance: balanceField,
   pool: described(optional(originPool), "How connections are kept and shared."),
@@ -97,15 +104,28 @@ async function explain(options: Options, question: Question): Promise<Explanatio
   const target = describeOrigins(options.to);
   const notes = stripFault(options, route) ?? [];
   if (origin === undefined) return { target, ...mount, environ: {}, notes };
-  const writer = new ByteWriter();
-  new Heads(options).write(writer, origin, { exchange, mount, body: declaredBody(exchange) });
-  const [line = "", ...lines] = latin1FromBytes(writer.take()).trimEnd().split("\r\n");
-  const environ = Object.fromEntries(lines.map((line) => {
-    const colon = line.indexOf(":");
-    return [line.slice(0, colon), line.slice(colon + 2)];
-  }));
+  const { line, fields } = headOf(options, origin, exchange, mount);
+  const environ = Object.fromEntries(fields);
   const sent = `sends ${line} with these fields to ${origin.name}`;
   return await Promise.resolve({ target, ...mount, environ, notes: [...notes, sent] });
+}
+
+function headOf(options: Options, origin: Origin, exchange: Exchange, mount: Mount) {
+  const heads = new Heads(options);
+  const facts = { exchange, mount, body: declaredBody(exchange) };
+  if (options.protocol === "h2") {
+    const flat = heads.fieldsFor(origin, facts);
+    const pairs = flat.flatMap((name, at) => at % 2 === 0 ? [[name, flat[at + 1] ?? ""]] : []);
+    return { line: "a request of HTTP/2", fields: pairs };
+  }
+  const writer = new ByteWriter();
+  heads.write(writer, origin, facts);
+  const [line = "", ...lines] = latin1FromBytes(writer.take()).trimEnd().split("\r\n");
+  const pairs = lines.map((line) => {
+    const colon = line.indexOf(":");
+    return [line.slice(0, colon), line.slice(colon + 2)];
+  });
+  return { line, fields: pairs };
 }
 
 function declaredBody(exchange: Exchange): number | "chunked" | undefined {
@@ -122,25 +142,43 @@ function stripFault({ stripPrefix = false }: Options, { path }: RouteOptions) {
 async function open(options: Options, context: Context): Promise<Service> {
   const [fault] = stripFault(options, context.options) ?? [];
   if (fault !== undefined) throw new Error(fault);
-  const { to, pool = {}, balance, connectTimeout, ca } = options;
-  const key = `proxy ${JSON.stringify({ to, pool, balance, connectTimeout, ca })}`;
-  const shared = await context.share(key, async () => {
-    const list = to.map((origin) => resolveOrigin(origin, context.place));
-    const primaries = list.filter(({ backup }) => !backup).length;
-    const file = ca === undefined ? undefined : resolvePath(ca, context.place.folder);
-    return new OriginPool(list, {
-      balance: balance ?? "least-connections",
-      max: partOf(Math.ceil((pool.max ?? DEFAULT_MAX) / primaries), context.part),
-      maxIdle: partOf(pool.maxIdle ?? DEFAULT_IDLE, context.part),
-      idleMs: pool.idleTimeout ?? DEFAULT_IDLE_MS,
-      queue: partOf(pool.queue ?? DEFAULT_QUEUE, context.part),
-      queueTimeoutMs: pool.queueTimeout ?? 30_000,
-      connectTimeoutMs: connectTimeout ?? CONNECT_TIMEOUT_MS,
-      caCerts: file === undefined ? [] : [await Deno.readTextFile(file)],
-      notice: (message) => context.log.notice(message),
-    });
+  const key = `proxy ${JSON.stringify(reachOf(options))}`;
+  const pool = await context.share(key, async () => {
+    const list = options.to.map((origin) => resolveOrigin(origin, context.place));
+    return new OriginPool(list, await poolOptions(options, context));
   });
-  return new ProxyService(options, context, shared);
+  if (options.protocol !== "h2") return new ProxyService(options, context, pool);
+  const http2 = await context.share(`h2 ${key}`, async () => {
+    const { Http2Origins } = await import("../io/http2_origin.ts");
+    const list = options.to.map((origin) => resolveOrigin(origin, context.place));
+    return new Http2Origins(list, await poolOptions(options, context));
+  });
+  return new ProxyService(options, context, pool, http2);
+}
+
+/** What routes must have in common to share connections. */
+function reachOf({ to, pool = {}, balance, connectTimeout, ca }: Options) {
+  return { to, pool, balance, connectTimeout, ca };
+}
+
+async function poolOptions(
+  options: Options,
+  { place, log, part }: Context,
+): Promise<OriginPoolOptions> {
+  const { to, pool = {}, balance, connectTimeout, ca } = options;
+  const primaries = to.filter(({ backup }) => !backup).length;
+  const file = ca === undefined ? undefined : resolvePath(ca, place.folder);
+  return {
+    balance: balance ?? "least-connections",
+    max: partOf(Math.ceil((pool.max ?? DEFAULT_MAX) / primaries), part),
+    maxIdle: partOf(pool.maxIdle ?? DEFAULT_IDLE, part),
+    idleMs: pool.idleTimeout ?? DEFAULT_IDLE_MS,
+    queue: partOf(pool.queue ?? DEFAULT_QUEUE, part),
+    queueTimeoutMs: pool.queueTimeout ?? 30_000,
+    connectTimeoutMs: connectTimeout ?? CONNECT_TIMEOUT_MS,
+    caCerts: file === undefined ? [] : [await Deno.readTextFile(file)],
+    notice: (message) => log.notice(message),
+  };
 }
 
 /** A request as far as its head tells of it. */
@@ -164,15 +202,28 @@ class Heads {
     this.#connection = pool.maxIdle === 0 ? "connection: close\r\n" : "";
   }
 
-  write(writer: ByteWriter, origin: Origin, { exchange, mount, body, upgrade }: HeadFacts): void {
-    writeRequestHead(writer, exchange, {
+  write(writer: ByteWriter, origin: Origin, facts: HeadFacts): void {
+    const { upgrade } = facts;
+    writeRequestHead(writer, facts.exchange, {
+      ...this.#common(origin, facts),
+      connection: upgrade?.lines ?? this.#connection,
+      ...(upgrade && { replaces: upgrade.replaces }),
+    });
+  }
+
+  /** The same for HTTP/2: names and values in turn. */
+  fieldsFor(origin: Origin, facts: HeadFacts): ByteString[] {
+    const scheme = origin.secure ? "https" : "http";
+    return requestFields(facts.exchange, { ...this.#common(origin, facts), scheme });
+  }
+
+  #common(origin: Origin, { exchange, mount, body }: HeadFacts) {
+    return {
       target: originTarget(exchange, mount, { prefix: origin.prefix, strip: this.#strip }),
       host: this.#preserveHost ? exchange.authority : origin.host,
       cut: this.cut(mount),
       body,
-      connection: upgrade?.lines ?? this.#connection,
-      ...(upgrade && { replaces: upgrade.replaces }),
-    });
+    };
   }
 
   /** What is cut off a path, encoded. */
@@ -185,9 +236,17 @@ class ProxyService implements Service {
   readonly timeoutMs: number | undefined;
   readonly #context: Context;
   readonly #pool: Shared<OriginPool>;
+  /** Where requests go that are no WebSockets, if the route wants HTTP/2. */
+  readonly #http2: Shared<Http2Origins> | undefined;
   readonly #heads: Heads;
 
-  constructor(options: Options, context: Context, pool: Shared<OriginPool>) {
+  constructor(
+    options: Options,
+    context: Context,
+    pool: Shared<OriginPool>,
+    http2?: Shared<Http2Origins>,
+  ) {
+    this.#http2 = http2;
     this.timeoutMs = options.timeout;
     this.#context = context;
     this.#pool = pool;
@@ -202,6 +261,7 @@ class ProxyService implements Service {
     const body = await this.#context.sizeBody(exchange);
     const length = body === null ? undefined : body.length ?? "chunked";
     const request = this.#request({ exchange, mount, body: length }, body);
+    if (this.#http2 !== undefined) return await this.#http2.value.converse(request);
     const outcome = await converse(this.#pool.value, request);
     if (outcome.type !== "switched") return outcome;
     throw new TypeError("Switched protocols unasked");
@@ -216,18 +276,19 @@ class ProxyService implements Service {
     }));
   }
 
-  #request(facts: HeadFacts, body: SizedBody | null): OriginRequest {
+  #request(facts: HeadFacts, body: SizedBody | null): OriginRequest & Http2Request {
     const { exchange, mount } = facts;
     return {
       exchange,
       body,
       maxReplyHead: this.#context.options.maxReplyHead,
       writeHead: ({ writer, origin }) => this.#heads.write(writer, origin, facts),
-      finish: (reply, connection) => this.#finish(reply, connection, mount),
+      fieldsFor: (origin) => this.#heads.fieldsFor(origin, facts),
+      finish: (reply, origin) => this.#finish(reply, origin, mount),
     };
   }
 
-  #finish({ headers }: OriginReply, { origin }: OriginConnection, mount: Mount): Reply["headers"] {
+  #finish({ headers }: OriginReply, origin: Origin, mount: Mount): Reply["headers"] {
     if (!headers.some(isLocation)) return headers;
     const name = { base: originBase(origin), prefix: origin.prefix };
     const cut = this.#heads.cut(mount);
@@ -236,11 +297,12 @@ class ProxyService implements Service {
     );
   }
 
-  get state(): OriginPool {
-    return this.#pool.value;
+  get state(): Stateful {
+    return this.#http2?.value ?? this.#pool.value;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#http2?.[Symbol.asyncDispose]();
     await this.#pool[Symbol.asyncDispose]();
   }
 }

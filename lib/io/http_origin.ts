@@ -33,16 +33,21 @@ export interface ReachOptions {
 }
 
 /**
- * Connects.
- * @throws {GatewayError} as {@link dial}; 502 `tls-failed` or `tls-certificate`, 504 `connect-timeout`.
+ * Connects. `protocol`: what both must agree on in a TLS handshake (ALPN).
+ * @throws {GatewayError} as {@link dial}; 502 `tls-failed`, `tls-certificate` or `no-http2`, 504
+ * `connect-timeout`.
  */
-export async function reachOrigin(origin: Origin, options: ReachOptions): Promise<OriginSocket> {
+export async function reachOrigin(
+  origin: Origin,
+  options: ReachOptions,
+  protocol?: "h2",
+): Promise<OriginSocket> {
   const { connectTimeoutMs } = options;
   const since = performance.now();
   const socket = await dial(origin.address, connectTimeoutMs);
   if (!origin.secure || !isTcp(socket)) return socket;
   const left = Math.max(1, connectTimeoutMs - (performance.now() - since));
-  return await shakeHands(socket, origin, { ...options, connectTimeoutMs: left });
+  return await shakeHands(socket, origin, { ...options, connectTimeoutMs: left, protocol });
 }
 
 function isTcp(socket: Socket): socket is Deno.TcpConn {
@@ -52,7 +57,7 @@ function isTcp(socket: Socket): socket is Deno.TcpConn {
 async function shakeHands(
   socket: Deno.TcpConn,
   { name, address }: Origin,
-  { connectTimeoutMs, caCerts }: ReachOptions,
+  { connectTimeoutMs, caCerts, protocol }: ReachOptions & { readonly protocol: "h2" | undefined },
 ): Promise<OriginSocket> {
   const hostname = address.transport === "tcp" ? address.hostname : "localhost";
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -64,11 +69,13 @@ async function shakeHands(
         connectTimeoutMs,
       );
     });
-    const secured = await Deno.startTls(socket, { hostname, caCerts: [...caCerts] });
+    const alpn = protocol === undefined ? {} : { alpnProtocols: [protocol] };
+    const secured = await Deno.startTls(socket, { hostname, caCerts: [...caCerts], ...alpn });
     open = secured;
     const shaking = secured.handshake();
     shaking.catch(() => {});
-    await Promise.race([shaking, late]);
+    const { alpnProtocol } = await Promise.race([shaking, late]);
+    if (protocol !== undefined && alpnProtocol !== protocol) throw noHttp2(name);
     return secured;
   } catch (error) {
     closeQuietly(open);
@@ -82,6 +89,13 @@ const LATE = "The TLS handshake took too long";
 
 function tlsError(name: string, error: unknown): GatewayError {
   const reason = error instanceof Error ? error.message : String(error);
+  // The alert by which a server says that it shares none of the protocols (RFC 7301 §3.2).
+  if (/NoApplicationProtocol/i.test(reason)) return noHttp2(name);
   const failure = /certificate/i.test(reason) ? "tls-certificate" : "tls-failed";
   return new GatewayError(502, failure, `Cannot speak TLS with ${name}: ${reason}`);
+}
+
+/** The origin answers, but not as the route wants it to. */
+export function noHttp2(name: string): GatewayError {
+  return new GatewayError(502, "no-http2", `${name} does not speak HTTP/2`);
 }

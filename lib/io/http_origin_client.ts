@@ -11,23 +11,28 @@ import { OriginHeadReader } from "../protocol/http1_head.ts";
 import { interpretOrigin, type OriginReply } from "../protocol/http1_response.ts";
 import { IDEMPOTENT } from "../protocol/idempotent.ts";
 import { OriginBody } from "./http_origin_body.ts";
+import type { Origin } from "./http_origin.ts";
 import type { OriginConnection } from "./http_origin_connection.ts";
 import type { OriginPool } from "./http_origin_pool.ts";
 import { feedOrigin, SHORT_BODY } from "./http_origin_feed.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-export interface OriginRequest {
+/** A request to an origin, whichever version of HTTP it speaks. */
+export interface AnyOriginRequest {
   readonly exchange: Exchange;
   readonly body: SizedBody | null;
   /** Bytes of response head at most. */
   readonly maxReplyHead: number;
+  /** Makes the reply's fields what the client is to see. */
+  finish(reply: OriginReply, origin: Origin): Reply["headers"];
+}
+
+export interface OriginRequest extends AnyOriginRequest {
   /** The protocol that the request asks to switch to, if it does. */
   readonly upgrade?: string;
   /** Writes the request's head. */
   writeHead(connection: OriginConnection): void;
-  /** Makes the reply's fields what the client is to see. */
-  finish(reply: OriginReply, connection: OriginConnection): Reply["headers"];
 }
 
 /** The origin switched protocols: the connection is the caller's, who gives it back to the pool. */
@@ -40,7 +45,7 @@ export interface Switched {
 }
 
 /** How often one request is sent at most. */
-const MAX_TRIES = 3;
+export const MAX_TRIES = 3;
 
 /**
  * Sends a request and reads its response's head.
@@ -68,7 +73,7 @@ export async function converse(
 }
 
 /** Whether a request may be sent again, although the first try may have had its effect. */
-function isRepeatable({ exchange, body }: OriginRequest): boolean {
+export function isRepeatable({ exchange, body }: AnyOriginRequest): boolean {
   return IDEMPOTENT.has(exchange.method) && (body === null || body.bytes !== undefined);
 }
 
@@ -182,7 +187,7 @@ class Conversation {
   async #reply(reply: OriginReply, rest: Bytes): Promise<Reply> {
     const { exchange: { lifeline, method } } = this.#request;
     const { status, file, persists } = reply;
-    const headers = this.#request.finish(reply, this.#connection);
+    const headers = this.#request.finish(reply, this.#connection.origin);
     const body = this.#body = new OriginBody(this.#connection, reply.framing, {
       lifeline,
       ended: (isClean) => this.#release(isClean && persists),

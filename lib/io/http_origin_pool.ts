@@ -273,10 +273,10 @@ export class OriginPool implements AsyncDisposable, Stateful {
   }
 }
 
-function stopping(): GatewayError {
+export function stopping(): GatewayError {
   return new GatewayError(503, "shutting-down", "The server stops");
 }
 
-function messageOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,12 +1,12 @@
 /**
- * Requests to an HTTP/1.1 origin, from an Exchange to bytes (RFC 9112 §3). Who the client is, is told anew
+ * Requests to an HTTP origin, from an Exchange to bytes (RFC 9112 §3) or to fields (HTTP/2's). Who the client is, is told anew
  * from what the gateway believes; of what the client itself sent, the fields that end at this hop
  * (RFC 9110 §7.6.1) stay behind, and those that a program may take for others (see {@link passes}).
  *
  * Strategy: fields go straight into one buffer that is used again; a name is judged once and remembered.
  */
 import type { ByteString, Exchange } from "../exchange.ts";
-import { isTraceField, type Trace } from "../trace.ts";
+import { isTraceField } from "../trace.ts";
 import type { ByteWriter } from "./byte_writer.ts";
 import { isHopByHop } from "./http_fields.ts";
 
@@ -34,51 +34,67 @@ export function writeRequestHead(
   exchange: Exchange,
   facts: RequestFacts,
 ): void {
-  const { headers, method } = exchange;
-  writer.text(`${method} ${facts.target} HTTP/1.1\r\nhost: ${facts.host}\r\n`);
+  writer.text(`${exchange.method} ${facts.target} HTTP/1.1\r\nhost: ${facts.host}\r\n`);
+  eachRequestField(exchange, facts, (name, value) => writer.text(`${name}: ${value}\r\n`));
+  writer.text(`${bodyField(facts.body, exchange.method)}${facts.connection}\r\n`);
+}
+
+/** Gives the fields that go on, names in lower case, but for Host and those that tell of the body. */
+export function eachRequestField(
+  exchange: Exchange,
+  { cut, replaces }: Pick<RequestFacts, "cut" | "replaces">,
+  put: (name: string, value: ByteString) => void,
+): void {
+  const { headers } = exchange;
   const nominated = nominatedFields(headers.get("connection"));
-  const { replaces } = facts;
   const { trace } = exchange.lifeline;
   headers.forEach((value, name) => {
     if (!passes(name) || exchange.withholds(name)) return;
     if (nominated !== null && nominated.includes(name)) return;
     if (replaces !== undefined && replaces.has(name)) return;
     if (trace !== undefined && isTraceField(name)) return;
-    writer.text(`${name}: ${value}\r\n`);
+    put(name, value);
   });
-  if (trace !== undefined) writer.text(traceFields(trace));
-  writer.text(
-    `${hopFields(exchange, facts.cut)}${bodyField(facts.body, method)}${facts.connection}\r\n`,
-  );
-}
-
-function traceFields({ traceparent, tracestate }: Trace): ByteString {
-  const state = tracestate === undefined ? "" : `tracestate: ${tracestate}\r\n`;
-  return `traceparent: ${traceparent}\r\n${state}`;
+  if (trace !== undefined) {
+    put("traceparent", trace.traceparent);
+    if (trace.tracestate !== undefined) put("tracestate", trace.tracestate);
+  }
+  putHopFields(exchange, cut, put);
 }
 
 /** Methods whose requests are expected to have content: its absence is to be told (RFC 9110 §8.6). */
 const EXPECT_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
 function bodyField(body: RequestFacts["body"], method: string): ByteString {
-  if (body === undefined) return EXPECT_BODY.has(method) ? "content-length: 0\r\n" : "";
-  return body === "chunked" ? "transfer-encoding: chunked\r\n" : `content-length: ${body}\r\n`;
+  if (body === "chunked") return "transfer-encoding: chunked\r\n";
+  const length = lengthToTell(body, method);
+  return length === undefined ? "" : `content-length: ${length}\r\n`;
+}
+
+/** The Content-Length that goes with a request, if one does. */
+export function lengthToTell(body: RequestFacts["body"], method: string): number | undefined {
+  if (body === undefined) return EXPECT_BODY.has(method) ? 0 : undefined;
+  return body === "chunked" ? undefined : body;
 }
 
 /** Who asks, by whom and for what: RFC 7239, its forerunners, RFC 9110 §7.6.3. */
-function hopFields(exchange: Exchange, cut: ByteString): ByteString {
-  const { client, scheme, authority, headers } = exchange;
+function putHopFields(
+  { client, scheme, authority, headers }: Exchange,
+  cut: ByteString,
+  put: (name: string, value: ByteString) => void,
+): void {
   const hasAddress = client.port !== 0 || isAddress(client.address);
   const node = hasAddress ? nodeOf(client.address) : "unknown";
   const host = /[^A-Za-z0-9._-]/.test(authority) ? `"${authority}"` : authority;
   const via = headers.get("via");
   // HTTP/2 has no Host field; the runtime tells the version in no other way.
   const version = headers.has("host") ? "1.1" : "2.0";
-  return `forwarded: for=${node};host=${host};proto=${scheme}\r\n` +
-    (hasAddress ? `x-forwarded-for: ${client.address}\r\n` : "") +
-    `x-forwarded-proto: ${scheme}\r\nx-forwarded-host: ${authority}\r\n` +
-    (cut === "" ? "" : `x-forwarded-prefix: ${cut}\r\n`) +
-    `via: ${via === null ? "" : `${via}, `}${version} ${PSEUDONYM}\r\n`;
+  put("forwarded", `for=${node};host=${host};proto=${scheme}`);
+  if (hasAddress) put("x-forwarded-for", client.address);
+  put("x-forwarded-proto", scheme);
+  put("x-forwarded-host", authority);
+  if (cut !== "") put("x-forwarded-prefix", cut);
+  put("via", `${via === null ? "" : `${via}, `}${version} ${PSEUDONYM}`);
 }
 
 /** RFC 7239 §6: IPv6 in brackets, and thus in quotes. */

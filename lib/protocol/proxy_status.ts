@@ -10,7 +10,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   connection_timeout: ["connect-timeout"],
   connection_limit_reached: ["queue-full", "queue-timeout"],
   connection_terminated: ["no-output", "script-died"],
-  destination_unavailable: ["connect-failed", "connect-busy", "fcgi-overloaded"],
+  destination_unavailable: ["connect-failed", "connect-busy", "fcgi-overloaded", "stream-refused"],
   destination_not_found: ["script-missing"],
   tls_protocol_error: ["tls-failed"],
   tls_certificate_error: ["tls-certificate"],
@@ -21,6 +21,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   http_upgrade_failed: ["upgrade-failed"],
   http_protocol_error: [
     "no-head",
+    "no-http2",
     "bad-field",
     "bad-status",
     "bad-location",

@@ -1,0 +1,140 @@
+/**
+ * One request's stream in an HTTP/2 session: what comes is asked for, never pushed, so an origin is held
+ * back by whoever reads slowly; what goes waits until the origin takes it.
+ */
+import { type ClientHttp2Stream, constants } from "node:http2";
+import type { ByteString } from "../exchange.ts";
+import type { Http2Session } from "./http2_session.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+export class Http2Stream {
+  readonly #stream: ClientHttp2Stream;
+  readonly #session: Http2Session;
+  #head: readonly ByteString[] | undefined;
+  #hasEnded = false;
+  #isClosed = false;
+  /** The origin had ended it when it was closed. */
+  #wasHere = false;
+  /** Whoever waits for something to come, and for the origin to take what was written. */
+  #wake: (() => void) | undefined;
+  #giveUp: (() => void) | undefined;
+
+  constructor(stream: ClientHttp2Stream, session: Http2Session) {
+    this.#stream = stream;
+    this.#session = session;
+    // It closes behind its errors, and its code tells more than they do.
+    stream.on("error", () => {});
+    stream.on("response", (...[, , raw]: unknown[]) => {
+      // The third holds them as they came; its place in the type is still empty.
+      this.#head = Array.isArray(raw) ? raw.map(String) : [];
+      this.#call();
+    });
+    stream.on("end", () => {
+      this.#hasEnded = true;
+      this.#call();
+    });
+    stream.on("close", () => {
+      this.#isClosed = true;
+      this.#wasHere = session.hasEnded(stream);
+      session.forget(stream);
+      this.#giveUp?.();
+      this.#call();
+    });
+  }
+
+  /** The final response's head, names and values in turn; undefined: the stream ended without one. */
+  async head(): Promise<readonly ByteString[] | undefined> {
+    while (this.#head === undefined && !this.#isClosed) await this.#something();
+    this.#stream.on("readable", () => this.#call());
+    return this.#head;
+  }
+
+  /** The next piece; undefined: there is none any more. Whether that was the end, {@link isWhole} tells. */
+  async next(): Promise<Bytes | undefined> {
+    for (;;) {
+      const piece: unknown = this.#stream.read();
+      if (piece instanceof Uint8Array) return bytesOf(piece);
+      if (this.#hasEnded || this.#isClosed) return undefined;
+      await this.#something();
+    }
+  }
+
+  /** Whether all of the response has come, though perhaps it was not read yet. */
+  get isHere(): boolean {
+    return this.#wasHere || this.#session.hasEnded(this.#stream);
+  }
+
+  /** Whether the response ended by the origin's will, and all of it was read. */
+  get isWhole(): boolean {
+    return this.#hasEnded && this.isHere;
+  }
+
+  /** Writes all. False: the stream takes no more. */
+  write(bytes: Uint8Array): Promise<boolean> {
+    if (this.#isClosed) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#giveUp = () => resolve(false);
+      this.#stream.write(bytes, (error) => resolve(error === undefined || error === null));
+    });
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (bytes === undefined) this.#stream.end();
+    else this.#stream.end(bytes);
+  }
+
+  /** Ends it before its time (RFC 9113 §8.1.1). */
+  cancel(): void {
+    this.#isClosed = true;
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.#giveUp?.();
+    this.#call();
+  }
+
+  /** The origin has certainly done nothing about the request (§8.7): it may go out again. */
+  get wasRefused(): boolean {
+    return this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM ||
+      this.#session.passedOver(this.#stream);
+  }
+
+  /** What ended it, for people. */
+  get fate(): string {
+    const { rstCode = 0 } = this.#stream;
+    if (this.#session.closed && rstCode === 0) return "closed the connection";
+    return `reset the stream (${CODES[rstCode] ?? `code ${rstCode}`})`;
+  }
+
+  #something(): Promise<void> {
+    return new Promise((resolve) => this.#wake = resolve);
+  }
+
+  #call(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}
+
+/** §7. */
+const CODES: readonly string[] = [
+  "NO_ERROR",
+  "PROTOCOL_ERROR",
+  "INTERNAL_ERROR",
+  "FLOW_CONTROL_ERROR",
+  "SETTINGS_TIMEOUT",
+  "STREAM_CLOSED",
+  "FRAME_SIZE_ERROR",
+  "REFUSED_STREAM",
+  "CANCEL",
+  "COMPRESSION_ERROR",
+  "CONNECT_ERROR",
+  "ENHANCE_YOUR_CALM",
+  "INADEQUATE_SECURITY",
+  "HTTP_1_1_REQUIRED",
+];
+
+function bytesOf(piece: Uint8Array): Bytes {
+  const { buffer, byteOffset, length } = piece;
+  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, length) : piece.slice();
+}
