@@ -32,9 +32,14 @@ export class Site implements Member {
     return this.load < this.max;
   }
 
-  /** A session with room for another request. */
-  get roomy(): Http2Session | undefined {
-    for (const session of this.sessions) if (session.hasRoom) return session;
+  /** Takes a place in a session that has room: at once, for others look too. */
+  take(): Http2Session | undefined {
+    for (const session of this.sessions) {
+      if (!session.hasRoom) continue;
+      session.active++;
+      this.tally.requests++;
+      return session;
+    }
     return undefined;
   }
 }
@@ -122,9 +127,7 @@ export class Http2Pool implements AsyncDisposable, Stateful {
     for (let site = first;;) {
       tried.add(site);
       try {
-        const session = site.roomy ?? await this.#opened(site, lifeline);
-        session.active++;
-        site.tally.requests++;
+        const session = site.take() ?? await this.#opened(site, lifeline);
         return { session, site };
       } catch (error) {
         this.#leave(site);
@@ -146,7 +149,7 @@ export class Http2Pool implements AsyncDisposable, Stateful {
       for (;;) {
         site.opening ??= this.#open(site).finally(() => site.opening = undefined);
         await Promise.race([site.opening, cut]);
-        const session = site.roomy;
+        const session = site.take();
         if (session === undefined) continue;
         lifeline.ledger.connected(since);
         return session;

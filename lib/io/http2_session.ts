@@ -48,15 +48,17 @@ export class Http2Session {
     const since = performance.now();
     const socket = await reachOrigin(origin, options, "h2");
     const watch = new FrameWatch((stream) => self.#ended.add(stream));
+    const stream = new SessionSocket(socket, (bytes) => {
+      self.heardAt = performance.now();
+      watch.push(bytes);
+    });
     const session = connect(`http://${origin.host}`, {
-      createConnection: () =>
-        new SessionSocket(socket, (bytes) => {
-          self.heardAt = performance.now();
-          watch.push(bytes);
-        }),
+      createConnection: () => stream,
       settings: { enablePush: false, initialWindowSize: WINDOW, maxHeaderListSize: MAX_HEAD },
       maxHeaderListPairs: MAX_FIELDS,
     });
+    // A session does not notice by itself that a stream of ours has ended below it.
+    for (const event of ["end", "close"]) stream.once(event, () => session.destroy());
     const self = new Http2Session(session, origin);
     await self.#settled(Math.max(1, options.connectTimeoutMs - (performance.now() - since)));
     return self;
@@ -68,7 +70,7 @@ export class Http2Session {
   }
 
   get hasRoom(): boolean {
-    return !this.#leaving && this.active < this.max;
+    return !this.#leaving && !this.closed && this.active < this.max;
   }
 
   get leaving(): boolean {

@@ -84,10 +84,13 @@ export class Http2Stream {
     else this.#stream.end(bytes);
   }
 
-  /** Ends it before its time (RFC 9113 §8.1.1). */
+  /**
+   * Ends it before its time, by a reset. Not by `close`: that would end the request's body first, and an
+   * upload that broke off would look whole.
+   */
   cancel(): void {
     this.#isClosed = true;
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.#stream.destroy(new Error("Cancelled"));
     this.#giveUp?.();
     this.#call();
   }
@@ -131,7 +134,6 @@ const CODES: readonly string[] = [
   "CONNECT_ERROR",
   "ENHANCE_YOUR_CALM",
   "INADEQUATE_SECURITY",
-  "HTTP_1_1_REQUIRED",
 ];
 
 function bytesOf(piece: Uint8Array): Bytes {
