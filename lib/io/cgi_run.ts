@@ -35,6 +35,8 @@ export interface CgiRequest {
 const GRACE_MS = 2000;
 /** How long output may go on after the process has exited: somebody else holds the pipe then. */
 const LAST_OUTPUT_MS = 300;
+/** The same where nothing has come at all: a program that ends well has said something. */
+const ALL_OUTPUT_MS = 2000;
 /** How long the exit may lag behind the end of output before the reply is taken as whole. */
 const EXIT_LAG_MS = 100;
 /** How long a program that has sent its head may take to end, to count as one with a short reply. */
@@ -89,6 +91,7 @@ class CgiRun implements ByteSource {
   #taken: Uint8Array<ArrayBuffer> | undefined;
   #readSize = FIRST_READ;
   #reading = false;
+  #hasSpoken = false;
   #patience: Patience | undefined;
   #ended = false;
   #terminating = false;
@@ -194,6 +197,7 @@ class CgiRun implements ByteSource {
       this.#ended = true;
       return undefined;
     }
+    this.#hasSpoken = true;
     // A long output is worth long reads.
     if (value.length === this.#readSize) this.#readSize = LONG_READ;
     return value;
@@ -204,7 +208,8 @@ class CgiRun implements ByteSource {
    * open, and what they have to say is not this reply's. A slow client is no reason to stop.
    */
   #expectEnd(): void {
-    this.#patience = new Patience(LAST_OUTPUT_MS, () => this.#stopReading());
+    const ms = this.#hasSpoken ? LAST_OUTPUT_MS : ALL_OUTPUT_MS;
+    this.#patience = new Patience(ms, () => this.#stopReading());
   }
 
   #stopReading(): void {
