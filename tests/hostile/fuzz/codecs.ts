@@ -92,14 +92,18 @@ const MAX_MS = 5000;
 
 /** @throws {Error} that tells how to repeat it. */
 export function attempt(target: Target, input: Bytes, seed: number): void {
-  const began = performance.now();
-  try {
-    // What a target decides by chance depends on the input alone.
-    target.run(input.slice(), new Random(input.length * 31 + (input[0] ?? 0)));
-  } catch (error) {
-    throw new Error(`${describe(target, input, seed)}\n${stackOf(error)}`, { cause: error });
-  }
-  const ms = performance.now() - began;
+  const run = () => {
+    const began = performance.now();
+    try {
+      // What a target decides by chance depends on the input alone.
+      target.run(input.slice(), new Random(input.length * 31 + (input[0] ?? 0)));
+    } catch (error) {
+      throw new Error(`${describe(target, input, seed)}\n${stackOf(error)}`, { cause: error });
+    }
+    return performance.now() - began;
+  };
+  // A machine that pauses does so once.
+  const ms = run() > MAX_MS ? run() : 0;
   if (ms > MAX_MS) {
     throw new Error(`${describe(target, input, seed)}\nit took ${Math.round(ms)} ms`);
   }
