@@ -71,5 +71,5 @@ export async function answers(url: string, count = 40): Promise<Set<string>> {
 export async function reload({ running }: Site, word: string): Promise<void> {
   const from = running.err().length;
   running.signal("SIGHUP");
-  await eventually(() => running.err().slice(from).includes(word), 5000, word);
+  await eventually(() => running.err().slice(from).includes(word), 20_000, word);
 }
