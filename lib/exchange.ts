@@ -127,6 +127,8 @@ export interface ByteSource {
   slices?(pieces: readonly BodyPiece[]): ByteSource;
   /** All of it, where it is there already and nobody will write to it: it need not be read. */
   readonly whole?: Uint8Array<ArrayBuffer>;
+  /** The same as a response that costs no copy: status 200, no fields, a new one each time. */
+  response?(): Response;
 }
 
 /** What a part of a body is made of: bytes as they are, or a slice, `end` being what follows its last byte. */

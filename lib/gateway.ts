@@ -15,7 +15,7 @@ import type { Metrics } from "./observe/metrics.ts";
 import type { Tracer } from "./observe/tracer.ts";
 import type { Trust } from "./protocol/forwarding.ts";
 import { forbidsBody } from "./protocol/http_fields.ts";
-import { openResponse, wholeResponse } from "./response.ts";
+import { openResponse, readyResponse, wholeResponse } from "./response.ts";
 import { type Connection, receive, redirected } from "./receive.ts";
 import { createRouter, type Router } from "./router/router.ts";
 import type { Sweeper } from "./sweeper.ts";
@@ -175,6 +175,12 @@ export class Gateway {
         : new ReadableStream({ start: (it) => it.close() });
       const response = openResponse(status, headers, nothing);
       this.#end(visit, status, 0);
+      return response;
+    }
+    if (status === 200 && body.whole !== undefined && body.response !== undefined) {
+      const { length } = body.whole;
+      const response = readyResponse(headers, body.response(), length);
+      this.#end(visit, status, length);
       return response;
     }
     return openResponse(status, headers, this.#stream(visit, reply, body));

@@ -24,6 +24,15 @@ export function wholeResponse(
   return new Response(content, { status, headers: headersInit(own) });
 }
 
+/** The same of a response that has all of a body, and no fields yet; 200 alone. */
+export function readyResponse(
+  fields: readonly HeaderPair[],
+  response: Response,
+  length: number,
+): Response {
+  return withFields(response, withoutLength(fields, length));
+}
+
 /** The response of a body that is still to come, or of none. */
 export function openResponse(
   status: number,

@@ -9,7 +9,7 @@ import { parseCacheControl, seconds } from "../protocol/cache_control.ts";
 import { hasConditions } from "../protocol/conditional_reply.ts";
 import type { Stored } from "./cache_store.ts";
 import { conditionalReply } from "./conditional.ts";
-import { bodyOf } from "./file_body.ts";
+import { keptBodyOf } from "./file_body.ts";
 
 /** The answer that a copy makes, with its body. */
 export function hit(
@@ -27,7 +27,7 @@ export function hit(
     const headers = sized(head.headers, stored, body);
     return conditionalReply({ type: "reply", status, headers, body }, exchange);
   }
-  const sent = body instanceof Uint8Array ? bodyOf(body) : body;
+  const sent = body instanceof Uint8Array ? keptBodyOf(body) : body;
   return { type: "reply", status, headers: sized(head.headers, stored, sent), body: sent };
 }
 

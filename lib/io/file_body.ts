@@ -5,6 +5,7 @@
 import { GatewayError } from "../errors.ts";
 import type { BodyPiece, ByteSource, ReplyBody } from "../exchange.ts";
 import type { ByteRange } from "../protocol/http_range.ts";
+import { ReadyResponses } from "./ready_responses.ts";
 
 /** What is read at once: four times less doubles the work, and the runtime's own readers are no faster. */
 const READ_SIZE = 262_144;
@@ -61,6 +62,17 @@ export function bodyOf(bytes: Uint8Array<ArrayBuffer>): ReplyBody {
   return bytes.length > WORTH_A_STREAM ? new OnePiece(bytes) : bytes;
 }
 
+/** From here on a copy of the bytes, or of the text they are, takes longer than a clone. */
+const WORTH_A_CLONE = 4096;
+
+/** Bytes that are kept, and sent over and over, as a body. */
+export function keptBodyOf(bytes: Uint8Array<ArrayBuffer>): ReplyBody {
+  return bytes.length > WORTH_A_CLONE ? new KeptPiece(bytes) : bytes;
+}
+
+/** As much again as is kept of files, and shared with stored copies. */
+const ready = new ReadyResponses(32 * 2 ** 20);
+
 class OnePiece implements ByteSource {
   readonly whole: Uint8Array<ArrayBuffer>;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
@@ -77,6 +89,12 @@ class OnePiece implements ByteSource {
   }
 
   cancel(): void {}
+}
+
+class KeptPiece extends OnePiece {
+  response(): Response {
+    return ready.of(this.whole);
+  }
 }
 
 function shrank(missing: number): GatewayError {

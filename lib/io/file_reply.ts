@@ -18,7 +18,7 @@ import {
   unsatisfiedRange,
 } from "../protocol/http_range.ts";
 import { mediaTypeOf } from "../protocol/media_type.ts";
-import { bodyOf, fileBody } from "./file_body.ts";
+import { bodyOf, fileBody, keptBodyOf } from "./file_body.ts";
 import { isSameFile, wordsOf } from "./file_words.ts";
 import { RecentFiles } from "./recent_files.ts";
 import { shortageOf } from "./shortage.ts";
@@ -57,7 +57,8 @@ export function fileReply(
   const kept = recent.get(found.path, found.info);
   const [slice] = glance.pieces;
   if (kept !== undefined && glance.pieces.length <= 1 && !(slice instanceof Uint8Array)) {
-    return toReply(glance, bodyOf(sliceOf(kept, slice)));
+    const bytes = sliceOf(kept, slice);
+    return toReply(glance, bytes === kept ? keptBodyOf(bytes) : bodyOf(bytes));
   }
   const file = openFile(found.path);
   let plan: Plan;
