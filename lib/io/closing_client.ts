@@ -16,6 +16,7 @@ import { HeadReader, type HeadReply, interpretHead } from "../protocol/cgi_respo
 import type { ClosingUpstream, Reached } from "./closing_upstream.ts";
 import { writeAll } from "./dial.ts";
 import { replyOf } from "./reply.ts";
+import { copyOf } from "./short_copy.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -147,12 +148,13 @@ class Conversation implements ByteSource {
     // What an answer to HEAD promises is not to come (RFC 9110 §8.6).
     this.#due = exchange.method === "HEAD" ? undefined : head.contentLength;
     const whole = exchange.method !== "HEAD" && await this.#arrives(start);
-    const bytes = this.#buffer.slice(start, this.#filled);
+    const bytes = this.#buffer.subarray(start, this.#filled);
     if (whole) {
+      const copy = copyOf(bytes);
       this.#release();
-      return replyOf(head, bytes, exchange, log);
+      return replyOf(head, copy, exchange, log);
     }
-    this.#early = bytes.length === 0 ? undefined : bytes;
+    this.#early = bytes.length === 0 ? undefined : bytes.slice();
     return replyOf(head, this, exchange, log);
   }
 

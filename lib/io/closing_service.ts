@@ -39,6 +39,7 @@ import { resolvePath } from "../values.ts";
 import { declaredLength } from "./body.ts";
 import { converse } from "./closing_client.ts";
 import { ClosingUpstream } from "./closing_upstream.ts";
+import { copyOf } from "./short_copy.ts";
 
 const DEFAULT_MAX = 128;
 const DEFAULT_QUEUE = 1024;
@@ -257,7 +258,7 @@ class ClosingService<Options extends ClosingFields> implements Service {
   ): Uint8Array<ArrayBuffer> {
     this.#heads.write(exchange, mount, body?.length);
     if (short !== undefined) this.#heads.encoder.append(short);
-    return this.#heads.encoder.take().slice();
+    return copyOf(this.#heads.encoder.take());
   }
 
   get state(): ClosingUpstream {

@@ -78,7 +78,7 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
     };
     lifeline.onCut(leave);
     const since = performance.now();
-    this.#dialAny(lifeline).then((reached) => {
+    this.#dialAny(lifeline, since).then((reached) => {
       if (left) return this.leave(reached);
       lifeline.forget(leave);
       lifeline.ledger.connected(since);
@@ -114,13 +114,13 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
   }
 
   /** Tries until somebody has room: a full backlog empties as the application goes on. */
-  async #dialAny(lifeline: Lifeline): Promise<Reached> {
-    const deadline = performance.now() + this.#connectTimeoutMs;
+  async #dialAny(lifeline: Lifeline, since: number): Promise<Reached> {
     for (;;) {
       try {
         return await this.#dialEach();
       } catch (error) {
-        const isOver = performance.now() > deadline || lifeline.reason !== undefined;
+        const isLate = performance.now() - since > this.#connectTimeoutMs;
+        const isOver = isLate || lifeline.reason !== undefined;
         if (isOver || isGone(error)) throw error;
         await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
       }
@@ -129,16 +129,16 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
 
   /** The addresses take turns. Nothing was sent to one that fails, so the next may serve. */
   async #dialEach(): Promise<Reached> {
-    const tried = new Set<Site>();
+    let tried: Set<Site> | undefined;
     let failure: unknown;
     for (let site = this.#sites.pick(); site !== undefined; site = this.#sites.pick(tried)) {
-      tried.add(site);
       try {
         const socket = await dial(site.address, this.#connectTimeoutMs);
         site.tally.requests++;
         this.#sites.succeeded(site);
         return { socket, where: site.name };
       } catch (error) {
+        (tried ??= new Set()).add(site);
         if (isGone(error)) {
           this.#sites.failed(site, error instanceof Error ? error.message : String(error));
         }

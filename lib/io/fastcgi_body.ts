@@ -13,6 +13,7 @@ import { giveBack } from "./taken.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+const NOTHING: Bytes = new Uint8Array(0);
 /** Bodies up to this many bytes are worth waiting a turn for each next piece. */
 const MAX_GATHERED = 65_536;
 /** How long END_REQUEST may follow the end of STDOUT. */
@@ -33,7 +34,7 @@ export class FcgiBody implements ByteSource {
   readonly #reply: FcgiReply;
   readonly #options: BodyOptions;
   /** What came early, before anybody asked. */
-  #early: Bytes = new Uint8Array(0);
+  #early: Bytes = NOTHING;
   /** A read that was begun early. */
   #begun: Promise<Bytes | undefined> | undefined;
   /** The piece that was given out last. */
@@ -50,15 +51,19 @@ export class FcgiBody implements ByteSource {
 
   /** The whole body, if it comes at once; undefined: it is to be read. `rest` came with the head. */
   async gather(rest: Bytes): Promise<Bytes | undefined> {
-    const pieces = [rest.slice()];
+    let memory = spare.pop() ?? new Uint8Array(MEMORY_SIZE);
+    if (rest.length > memory.length) memory = new Uint8Array(rest.length);
+    memory.set(rest);
     let size = rest.length;
     while (!this.#isOver && size <= MAX_GATHERED) {
       const piece = await this.#comesNow();
       if (piece === undefined) break;
-      pieces.push(piece.slice());
+      if (size + piece.length > memory.length) memory = grown(memory, size + piece.length);
+      memory.set(piece, size);
       size += piece.length;
     }
-    const body = joined(pieces, size);
+    const body = memory.slice(0, size);
+    if (spare.length < MAX_SPARE && memory.length === MEMORY_SIZE) spare.push(memory);
     if (this.#reply.ended) {
       this.#options.release(true);
       return body;
@@ -69,7 +74,7 @@ export class FcgiBody implements ByteSource {
 
   async read(): Promise<Bytes | undefined> {
     const early = this.#early;
-    this.#early = new Uint8Array(0);
+    this.#early = NOTHING;
     if (early.length > 0) return this.#count(early);
     while (this.#begun !== undefined || !this.#isOver) {
       giveBack(this.#taken);
@@ -148,14 +153,13 @@ export class FcgiBody implements ByteSource {
   }
 }
 
-function joined(pieces: readonly Bytes[], size: number): Bytes {
-  const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return first;
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+/** Where pieces are put together: new memory for each costs more than the work. */
+const spare: Bytes[] = [];
+const MAX_SPARE = 16;
+const MEMORY_SIZE = 2 * MAX_GATHERED;
+
+function grown(memory: Bytes, size: number): Bytes {
+  const larger = new Uint8Array(size);
+  larger.set(memory);
+  return larger;
 }

@@ -16,6 +16,7 @@ import { FcgiReply, OVERLOADED } from "./fastcgi_reply.ts";
 import { type FcgiRequest, isKept, isRepeatable } from "./fastcgi_request.ts";
 import type { FcgiSource } from "./fastcgi_source.ts";
 import { explainedFault, replyOf } from "./reply.ts";
+import { copyOf } from "./short_copy.ts";
 
 /** How often one request is sent at most. */
 const MAX_TRIES = 3;
@@ -202,7 +203,7 @@ class Conversation<Link extends FcgiLink> {
     }
     const { exchange, log } = this.#request;
     if (!this.#reply.ended) return this.#draw(head, rest);
-    const bytes = rest.slice();
+    const bytes = copyOf(rest);
     this.#release(true);
     return replyOf(head, bytes, exchange, log);
   }

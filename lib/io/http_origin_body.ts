@@ -9,6 +9,7 @@ import type { Lifeline } from "../lifeline.ts";
 import { BodyFramer } from "../protocol/http1_body.ts";
 import type { Framing } from "../protocol/http1_response.ts";
 import type { OriginConnection } from "./http_origin_connection.ts";
+import { copyOf } from "./short_copy.ts";
 import { giveBack } from "./taken.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -48,6 +49,12 @@ export class OriginBody implements ByteSource {
       const chunk = await this.#connection.receive();
       if (chunk === undefined) this.#end();
       else pieces.push(framer.push(chunk));
+    }
+    const [first] = pieces;
+    if (framer.ended && pieces.length === 1 && first !== undefined) {
+      const bytes = copyOf(first);
+      this.#over();
+      return bytes;
     }
     const bytes = copied(pieces);
     if (framer.ended) {
