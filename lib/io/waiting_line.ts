@@ -17,13 +17,16 @@ export interface Waiter<T> {
 }
 
 interface Place<T> extends Waiter<T> {
-  /** Takes off whatever would end the waiting. */
-  called(): void;
+  readonly since: number;
+  /** Ends the waiting without a turn. */
+  leave(reason: Error): void;
 }
 
 export class WaitingLine<T> {
   readonly #options: WaitingOptions;
   readonly #places: Place<T>[] = [];
+  /** One for all: nobody is due before who waits longest. One for each would be a tenth of the work. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: WaitingOptions) {
     this.#options = options;
@@ -38,28 +41,19 @@ export class WaitingLine<T> {
    * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or the lifeline's reason.
    */
   wait(lifeline: Lifeline): Promise<T> {
-    const { queue, queueTimeoutMs } = this.#options;
+    const { queue } = this.#options;
     if (this.#places.length >= queue) {
       return Promise.reject(overCapacity("queue-full", `${queue} requests wait already`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const since = performance.now();
     const leave = (reason: Error) => {
       this.#places.splice(this.#places.indexOf(place), 1);
-      called(reason);
+      this.#called(place, reason);
       reject(reason);
     };
-    const timer = setTimeout(
-      () => leave(overCapacity("queue-timeout", `Waited ${queueTimeoutMs} ms for a turn`)),
-      queueTimeoutMs,
-    );
-    const called = (reason?: Error) => {
-      clearTimeout(timer);
-      lifeline.forget(leave);
-      lifeline.ledger.queued(since, reason);
-    };
-    const place: Place<T> = { lifeline, called, resolve, reject };
+    const place: Place<T> = { lifeline, since: performance.now(), leave, resolve, reject };
     this.#places.push(place);
+    this.#watch();
     lifeline.onCut(leave);
     return promise;
   }
@@ -67,8 +61,36 @@ export class WaitingLine<T> {
   /** Takes whoever waits longest out of the line. */
   next(): Waiter<T> | undefined {
     const place = this.#places.shift();
-    place?.called();
+    if (place !== undefined) this.#called(place);
     return place;
+  }
+
+  /** Takes off whatever would end the waiting. */
+  #called({ lifeline, since, leave }: Place<T>, reason?: Error): void {
+    lifeline.forget(leave);
+    lifeline.ledger.queued(since, reason);
+    if (this.#places.length > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #watch(): void {
+    const [first] = this.#places;
+    if (first === undefined || this.#timer !== undefined) return;
+    const due = first.since + this.#options.queueTimeoutMs - performance.now();
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#refuseLate();
+      this.#watch();
+    }, due);
+  }
+
+  #refuseLate(): void {
+    const { queueTimeoutMs } = this.#options;
+    const latest = performance.now() - queueTimeoutMs;
+    for (const place of this.#places.filter(({ since }) => since <= latest)) {
+      place.leave(overCapacity("queue-timeout", `Waited ${queueTimeoutMs} ms for a turn`));
+    }
   }
 }
 

@@ -84,3 +84,21 @@ Deno.test("Slots.take() does not hear who leaves after it was called", async () 
   await called;
   assert.deepEqual([slots.taken, slots.waiting], [1, 0]);
 });
+
+Deno.test("Slots.take() refuses each when its own time is up, whoever was before it", async () => {
+  const slots = slotsOf({ queueTimeoutMs: 100, queue: 3 });
+  take(slots);
+  const called = take(slots);
+  const lifeline = new Lifeline();
+  const left = assert.rejects(async () => await slots.take(lifeline), /left/);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const since = performance.now();
+  const refused = assert.rejects(async () => await take(slots), isFull("queue-timeout"));
+  slots.give();
+  await called;
+  lifeline.cut(new Error("left"));
+  await left;
+  await refused;
+  assert.ok(performance.now() - since >= 99);
+  assert.deepEqual([slots.taken, slots.waiting], [1, 0]);
+});
