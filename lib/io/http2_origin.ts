@@ -17,6 +17,7 @@ import type { Origin } from "./http_origin.ts";
 import { type AnyOriginRequest, isRepeatable, MAX_TRIES } from "./http_origin_client.ts";
 import { SHORT_BODY } from "./http_origin_feed.ts";
 import type { OriginPoolOptions } from "./http_origin_pool.ts";
+import { KeptBody } from "./kept_body.ts";
 
 export interface Http2Request extends AnyOriginRequest {
   /** The head: names and values in turn. */
@@ -41,12 +42,14 @@ export class Http2Origins implements AsyncDisposable, Stateful {
    * @throws {ProtocolError} when the response breaks off or breaks HTTP before its head is whole.
    */
   async converse(request: Http2Request): Promise<Reply> {
-    const { exchange: { lifeline }, body } = request;
+    const { exchange: { lifeline } } = request;
+    const body = request.body && new KeptBody(request.body);
+    const kept = { ...request, body };
     const refused = new Set<Site>();
     try {
       for (let tries = 1;; tries++) {
         const seat = await this.#pool.acquire(lifeline, refused);
-        const outcome = await new Conversation(this.#pool, seat, request, tries).open();
+        const outcome = await new Conversation(this.#pool, seat, kept, tries).open();
         if (typeof outcome !== "string") return outcome;
         if (outcome === "refused") refused.add(seat.site);
         lifeline.ledger.resends++;
@@ -62,24 +65,30 @@ export class Http2Origins implements AsyncDisposable, Stateful {
   }
 }
 
+interface KeptRequest extends Http2Request {
+  readonly body: KeptBody | null;
+}
+
 /** Why a request may go out again. */
 type Again = "refused" | "lost";
 
 class Conversation {
   readonly #pool: Http2Pool;
   readonly #seat: Seat;
-  readonly #request: Http2Request;
+  readonly #request: KeptRequest;
   readonly #tries: number;
   readonly #since = performance.now();
   readonly #onCut = () => this.#stream?.cancel();
   #stream: Http2Stream | undefined;
   #hasHead = false;
-  /** The request's body has gone out, as far as it will, and something of it has. */
+  /** The request's body has gone out. */
   #fed = true;
-  #consumed = false;
+  #feeding: Promise<void> | undefined;
   #released = false;
+  /** The request goes out again, its body with it. */
+  #repeats = false;
 
-  constructor(pool: Http2Pool, seat: Seat, request: Http2Request, tries: number) {
+  constructor(pool: Http2Pool, seat: Seat, request: KeptRequest, tries: number) {
     this.#pool = pool;
     this.#seat = seat;
     this.#request = request;
@@ -91,12 +100,12 @@ class Conversation {
     try {
       lifeline.throwIfCut();
       const stream = this.#send();
-      if (stream === undefined) return this.#again("lost");
+      if (stream === undefined) return await this.#again("lost");
       lifeline.onCut(this.#onCut);
       lifeline.handOver();
       const head = await stream.head();
       lifeline.throwIfCut();
-      if (head === undefined) return this.#retry(stream);
+      if (head === undefined) return await this.#retry(stream);
       this.#hasHead = true;
       this.#pool.heard(this.#seat);
       const { maxReplyHead, exchange: { method } } = this.#request;
@@ -118,7 +127,7 @@ class Conversation {
     if (body.bytes !== undefined && body.bytes.length <= SHORT_BODY) stream.end(body.bytes);
     else {
       this.#fed = false;
-      this.#feed(stream, body);
+      this.#feeding = this.#feed(stream, body);
     }
     return stream;
   }
@@ -131,15 +140,15 @@ class Conversation {
     } catch (error) {
       // A stream that breaks under the feed shows in the response; a client's fault ends it all.
       const isClients = error instanceof ClientGone || error instanceof GatewayError;
-      if (isClients && !this.#released) this.#request.exchange.lifeline.cut(error);
+      const isOver = this.#released && !this.#repeats;
+      if (isClients && !isOver) this.#request.exchange.lifeline.cut(error);
     }
-    if (!this.#fed && this.#consumed) body.close();
+    if (!this.#fed && (this.#hasHead || this.#released) && !this.#repeats) body.close();
   }
 
   /** False: the stream takes no more, or nobody wants the rest. */
   async #pass(stream: Http2Stream, body: SizedBody): Promise<boolean> {
     if (body.bytes !== undefined) return await stream.write(body.bytes);
-    this.#consumed = true;
     let due = body.length ?? Infinity;
     while (due > 0) {
       const piece = await body.read(true);
@@ -177,19 +186,23 @@ class Conversation {
    * Nothing came back. What was refused may be sent again if its body is still there; what was lost, if
    * besides it does no harm and the session had served before, as with a kept connection.
    */
-  #retry(stream: Http2Stream): Again {
+  async #retry(stream: Http2Stream): Promise<Again> {
     const { session } = this.#seat;
     const { name } = session.origin;
+    const isLast = this.#tries >= MAX_TRIES;
     if (stream.wasRefused) {
-      if (this.#tries < MAX_TRIES && !this.#consumed) return this.#again("refused");
-      const message = `${name} refuses the request: it has too many, or is about to leave`;
-      throw new GatewayError(503, "stream-refused", message, { headers: [["retry-after", "1"]] });
+      if (isLast || this.#request.body?.isKept === false) throw this.#refused();
+      return await this.#again("refused");
     }
     const isLost = session.closed && session.served > 0;
-    if (this.#tries < MAX_TRIES && isLost && isRepeatable(this.#request)) {
-      return this.#again("lost");
-    }
+    if (!isLast && isLost && isRepeatable(this.#request)) return await this.#again("lost");
     throw new ProtocolError("no-output", `There was no response: ${name} ${stream.fate}`);
+  }
+
+  #refused(): GatewayError {
+    const { name } = this.#seat.session.origin;
+    const message = `${name} refuses the request: it has too many, or is about to leave`;
+    return new GatewayError(503, "stream-refused", message, { headers: [["retry-after", "1"]] });
   }
 
   /** A fresh session without an answer, or an answer that did not come in time. */
@@ -205,17 +218,24 @@ class Conversation {
     }
   }
 
-  #again(why: Again): Again {
-    this.#release(true, true);
+  /** The body is not read by two at once: what is being read of it is waited for. */
+  async #again(why: Again): Promise<Again> {
+    const { body, exchange: { lifeline } } = this.#request;
+    this.#repeats = true;
+    this.#release(true);
+    await this.#feeding;
+    lifeline.throwIfCut();
+    if (body?.isKept === false) throw this.#refused();
+    body?.rewind();
     return why;
   }
 
   /** Gives the place back, once. What is still under way in the stream ends. */
-  #release(isWhole: boolean, repeats = false): void {
+  #release(isWhole: boolean): void {
     if (this.#released) return;
     this.#released = true;
     this.#request.exchange.lifeline.forget(this.#onCut);
-    if (!repeats) this.#request.body?.close();
+    if (!this.#repeats) this.#request.body?.close();
     if (!isWhole || !this.#fed) this.#stream?.cancel();
     this.#pool.release(this.#seat);
   }

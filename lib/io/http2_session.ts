@@ -15,6 +15,15 @@ const WINDOW = 256 * 1024;
 const MAX_FIELDS = 4096;
 const MAX_HEAD = 16 * 2 ** 20;
 
+/** A request's stream, and what has come of its response, by the frames. */
+export interface Opened {
+  readonly stream: ClientHttp2Stream;
+  /** Bytes of body. */
+  size: number;
+  /** The origin has ended it itself. */
+  isAll: boolean;
+}
+
 export class Http2Session {
   /** Requests under way, and answered so far. */
   active = 0;
@@ -26,11 +35,12 @@ export class Http2Session {
   onLeave: (() => void) | undefined;
 
   readonly #session: ClientHttp2Session;
-  /** Streams that the origin has ended, of those that are open. */
-  readonly #ended = new Set<number>();
+  /** Those that are open, by their numbers. */
+  readonly #streams = new Map<number, Opened>();
   /** The last stream that the origin has looked at, once it says that it goes (§6.8). */
   #lastStream = Infinity;
   #leaving = false;
+  #isLost = false;
 
   constructor(session: ClientHttp2Session, readonly origin: Origin) {
     this.#session = session;
@@ -47,7 +57,7 @@ export class Http2Session {
   static async open(origin: Origin, options: ReachOptions): Promise<Http2Session> {
     const since = performance.now();
     const socket = await reachOrigin(origin, options, "h2");
-    const watch = new FrameWatch((stream) => self.#ended.add(stream));
+    const watch = new FrameWatch((...part) => self.#count(...part));
     const stream = new SessionSocket(socket, (bytes) => {
       self.heardAt = performance.now();
       watch.push(bytes);
@@ -57,9 +67,9 @@ export class Http2Session {
       settings: { enablePush: false, initialWindowSize: WINDOW, maxHeaderListSize: MAX_HEAD },
       maxHeaderListPairs: MAX_FIELDS,
     });
-    // A session does not notice by itself that a stream of ours has ended below it.
-    for (const event of ["end", "close"]) stream.once(event, () => session.destroy());
     const self = new Http2Session(session, origin);
+    // A session does not notice by itself that a stream of ours has ended below it.
+    for (const event of ["end", "close"]) stream.once(event, () => self.#lose());
     await self.#settled(Math.max(1, options.connectTimeoutMs - (performance.now() - since)));
     return self;
   }
@@ -78,23 +88,17 @@ export class Http2Session {
   }
 
   get closed(): boolean {
-    return this.#session.closed || this.#session.destroyed;
+    return this.#isLost || this.#session.closed || this.#session.destroyed;
   }
 
   /** Begins a request. Undefined: the session is gone. */
-  request(fields: readonly ByteString[], endStream: boolean): ClientHttp2Stream | undefined {
+  request(fields: readonly ByteString[], endStream: boolean): Opened | undefined {
     if (this.closed) return undefined;
-    return this.#session.request(fields, { endStream });
-  }
-
-  /** Whether the origin has ended the stream itself. */
-  hasEnded({ id = 0 }: ClientHttp2Stream): boolean {
-    return this.#ended.has(id);
-  }
-
-  /** The stream is closed: what is known of it is not needed any more. */
-  forget({ id = 0 }: ClientHttp2Stream): void {
-    this.#ended.delete(id);
+    const opened = { stream: this.#session.request(fields, { endStream }), size: 0, isAll: false };
+    const { id = 0 } = opened.stream;
+    this.#streams.set(id, opened);
+    opened.stream.once("close", () => this.#forget(id));
+    return opened;
   }
 
   /** Whether the origin goes and has not looked at the stream. */
@@ -113,6 +117,26 @@ export class Http2Session {
   close(): void {
     this.leave();
     this.#session.destroy();
+  }
+
+  #count(stream: number, size: number, isLast: boolean): void {
+    const opened = this.#streams.get(stream);
+    if (opened === undefined) return;
+    opened.size += size;
+    opened.isAll = isLast;
+  }
+
+  #forget(id: number): void {
+    this.#streams.delete(id);
+    if (this.#isLost && this.#streams.size === 0) this.#session.destroy();
+  }
+
+  /** The connection has ended. What came whole is still there for its reader; the rest is over. */
+  #lose(): void {
+    this.#isLost = true;
+    this.leave();
+    for (const { stream, isAll } of this.#streams.values()) if (!isAll) stream.destroy();
+    if (this.#streams.size === 0) this.#session.destroy();
   }
 
   #settled(timeoutMs: number): Promise<void> {

@@ -4,23 +4,25 @@
  */
 import { type ClientHttp2Stream, constants } from "node:http2";
 import type { ByteString } from "../exchange.ts";
-import type { Http2Session } from "./http2_session.ts";
+import type { Http2Session, Opened } from "./http2_session.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export class Http2Stream {
+  readonly #opened: Opened;
   readonly #stream: ClientHttp2Stream;
   readonly #session: Http2Session;
   #head: readonly ByteString[] | undefined;
-  #hasEnded = false;
+  /** Bytes of body that were read. */
+  #size = 0;
   #isClosed = false;
-  /** The origin had ended it when it was closed. */
-  #wasHere = false;
   /** Whoever waits for something to come, and for the origin to take what was written. */
   #wake: (() => void) | undefined;
   #giveUp: (() => void) | undefined;
 
-  constructor(stream: ClientHttp2Stream, session: Http2Session) {
+  constructor(opened: Opened, session: Http2Session) {
+    const { stream } = opened;
+    this.#opened = opened;
     this.#stream = stream;
     this.#session = session;
     // It closes behind its errors, and its code tells more than they do.
@@ -30,14 +32,9 @@ export class Http2Stream {
       this.#head = Array.isArray(raw) ? raw.map(String) : [];
       this.#call();
     });
-    stream.on("end", () => {
-      this.#hasEnded = true;
-      this.#call();
-    });
+    stream.on("end", () => this.#call());
     stream.on("close", () => {
       this.#isClosed = true;
-      this.#wasHere = session.hasEnded(stream);
-      session.forget(stream);
       this.#giveUp?.();
       this.#call();
     });
@@ -54,20 +51,23 @@ export class Http2Stream {
   async next(): Promise<Bytes | undefined> {
     for (;;) {
       const piece: unknown = this.#stream.read();
-      if (piece instanceof Uint8Array) return bytesOf(piece);
-      if (this.#hasEnded || this.#isClosed) return undefined;
+      if (piece instanceof Uint8Array) {
+        this.#size += piece.length;
+        return bytesOf(piece);
+      }
+      if (this.isWhole || this.#isClosed) return undefined;
       await this.#something();
     }
   }
 
   /** Whether all of the response has come, though perhaps it was not read yet. */
   get isHere(): boolean {
-    return this.#wasHere || this.#session.hasEnded(this.#stream);
+    return this.#opened.isAll;
   }
 
   /** Whether the response ended by the origin's will, and all of it was read. */
   get isWhole(): boolean {
-    return this.#hasEnded && this.isHere;
+    return this.isHere && this.#size === this.#opened.size;
   }
 
   /** Writes all. False: the stream takes no more. */
