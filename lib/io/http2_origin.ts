@@ -69,6 +69,9 @@ interface KeptRequest extends Http2Request {
   readonly body: KeptBody | null;
 }
 
+/** How often a request is sent to origins that leave: each takes some of those that wait with it. */
+const MAX_PASSED_OVER = 20;
+
 /** Why a request may go out again. */
 type Again = "refused" | "lost";
 
@@ -189,7 +192,7 @@ class Conversation {
   async #retry(stream: Http2Stream): Promise<Again> {
     const { session } = this.#seat;
     const { name } = session.origin;
-    const isLast = this.#tries >= MAX_TRIES;
+    const isLast = this.#tries >= (stream.wasPassedOver ? MAX_PASSED_OVER : MAX_TRIES);
     if (stream.wasRefused) {
       if (isLast || this.#request.body?.isKept === false) throw this.#refused();
       return await this.#again("refused");

@@ -91,6 +91,11 @@ export class Http2Session {
     return this.#isLost || this.#session.closed || this.#session.destroyed;
   }
 
+  /** The connection has ended, as it may in the midst of anything. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
   /** Begins a request. Undefined: the session is gone. */
   request(fields: readonly ByteString[], endStream: boolean): Opened | undefined {
     if (this.closed) return undefined;

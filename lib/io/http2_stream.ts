@@ -97,14 +97,18 @@ export class Http2Stream {
 
   /** The origin has certainly done nothing about the request (§8.7): it may go out again. */
   get wasRefused(): boolean {
-    return this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM ||
-      this.#session.passedOver(this.#stream);
+    return this.#stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || this.wasPassedOver;
+  }
+
+  /** The origin was about to leave. */
+  get wasPassedOver(): boolean {
+    return this.#session.passedOver(this.#stream);
   }
 
   /** What ended it, for people. */
   get fate(): string {
     const { rstCode = 0 } = this.#stream;
-    if (this.#session.closed && rstCode === 0) return "closed the connection";
+    if (this.#session.isLost) return "closed the connection";
     return `reset the stream (${CODES[rstCode] ?? `code ${rstCode}`})`;
   }
 

@@ -13,6 +13,8 @@ export async function makeCertificate(folder: string, name: string): Promise<Cer
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
     ...["-keyout", key, "-out", cert, "-days", "2", "-subj", `/CN=${name}.test`],
     ...["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"],
+    // The runtime trusts no authority as a server.
+    ...["-addext", "basicConstraints=critical,CA:FALSE"],
   );
   return { cert, key };
 }
