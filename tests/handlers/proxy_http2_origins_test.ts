@@ -98,9 +98,9 @@ for (const name of SERVERS) {
             const answer = await ask(port, { target });
             seen.add(answer.status);
             // What is whole is right; else nobody was there, or went before it was done, and that shows.
-          if (answer.status === 200) assert.equal(answer.whole, answer.text === text, target);
-          else assert.ok([502, 503].includes(answer.status), `${answer.status}`);
-          if (answer.status !== 200) await new Promise((resolve) => setTimeout(resolve, 20));
+            if (answer.status === 200) assert.equal(answer.whole, answer.text === text, target);
+            else assert.ok([502, 503].includes(answer.status), `${answer.status}`);
+            if (answer.status !== 200) await new Promise((resolve) => setTimeout(resolve, 20));
           }
         });
         for (let turn = 0; turn < 2; turn++) {

@@ -1,41 +1,14 @@
 /**
- * proxy with `protocol: h2`, before an origin that breaks every promise frame by frame. Real servers have a
- * file of their own (proxy_http2_origins_test.ts).
+ * proxy with `protocol: h2`, before an origin that breaks every promise frame by frame. One that leaves, or
+ * refuses requests, has a file of its own (proxy_http2_leaving_test.ts), and so have real servers
+ * (proxy_http2_origins_test.ts).
  */
 import assert from "node:assert/strict";
 import { ask, Client } from "../support/client.ts";
-import { eventually, type TestGateway, withGateway } from "../support/gateway.ts";
-import { type FrameOrigin, type Frames, serveFrames } from "../upstreams/frame_origin.ts";
+import { failuresOf, hello, OK, type Script, tableOf, withFrames } from "../support/framed.ts";
+import { eventually, withGateway } from "../support/gateway.ts";
+import { serveFrames } from "../upstreams/frame_origin.ts";
 import { serveRaw } from "../upstreams/raw_origin.ts";
-import { linesOf } from "./contract.ts";
-
-type Script = (stream: number, frames: Frames) => void | Promise<void>;
-
-function tableOf(to: unknown, fields: object = {}, route: object = {}): string {
-  const routes = [{ path: "/*", proxy: { to, protocol: "h2", ...fields }, ...route }];
-  return `server:\n  accessLog: json\nroutes: ${JSON.stringify(routes)}\n`;
-}
-
-async function withFrames(
-  script: Script,
-  body: (gateway: TestGateway, origin: FrameOrigin) => Promise<void>,
-  setting: { fields?: object; route?: object; maxStreams?: number } = {},
-): Promise<void> {
-  await using origin = serveFrames(script, setting.maxStreams);
-  const table = tableOf(origin.url, setting.fields, setting.route);
-  await withGateway(table, (gateway) => body(gateway, origin));
-}
-
-const OK: [string, string][] = [[":status", "200"]];
-
-async function hello(stream: number, frames: Frames): Promise<void> {
-  await frames.head(stream, OK);
-  await frames.data(stream, "hello", true);
-}
-
-async function failuresOf(gateway: TestGateway): Promise<(string | undefined)[]> {
-  return (await linesOf(gateway.log())).map(({ failure }) => failure);
-}
 
 Deno.test("proxy h2: requests share a session, more are opened when its streams are taken", async () => {
   const pending: (() => void)[] = [];
@@ -80,6 +53,15 @@ Deno.test("proxy h2: no more requests at once than `pool.max`; others wait, or a
 const ENDINGS: Readonly<Record<string, readonly [boolean, [string, string][], Script]>> = {
   "an end": [true, [], (stream, frames) => frames.data(stream, "", true)],
   "an end by trailers": [true, [], (stream, frames) => frames.head(stream, [["x-sum", "1"]], true)],
+  "an end, then a closed connection": [true, [], async (stream, frames) => {
+    await frames.data(stream, "", true);
+    frames.close();
+  }],
+  "an end, GOAWAY and a closed connection": [true, [], async (stream, frames) => {
+    await frames.goAway(stream);
+    await frames.data(stream, "", true);
+    frames.close();
+  }],
   "an end, then NO_ERROR": [true, [], async (stream, frames) => {
     await frames.data(stream, "", true);
     await frames.reset(stream, 0);
@@ -187,63 +169,6 @@ Deno.test("proxy h2: the runtime drops a field with a control character, and hin
   });
 });
 
-Deno.test("proxy h2: a refused request goes out again, a POST too while its body is there", async () => {
-  const seen = new Set<number>();
-  const script: Script = async (stream, frames) => {
-    if (seen.size < 2) {
-      seen.add(stream);
-      await frames.reset(stream, 7);
-    } else await hello(stream, frames);
-  };
-  await withFrames(script, async ({ port, log }, origin) => {
-    const answer = await ask(port, { method: "POST", target: "/", body: "short" });
-    assert.deepEqual([answer.status, answer.text, origin.requests], [200, "hello", 3]);
-    assert.equal(await log(), "");
-  }, { route: { requestBody: "spool" } });
-});
-
-Deno.test("proxy h2: what an origin passes over as it goes is served by another session", async () => {
-  const script: Script = async (stream, frames) => {
-    if (frames.number === 1 && stream > 1) await frames.goAway(1);
-    else await hello(stream, frames);
-  };
-  await withFrames(script, async ({ port, log }, origin) => {
-    for (let count = 0; count < 3; count++) {
-      const { status, text } = await ask(port, { target: "/" });
-      assert.deepEqual([status, text], [200, "hello"]);
-    }
-    assert.deepEqual([origin.connections, await log()], [2, ""]);
-  });
-});
-
-Deno.test("proxy h2: requests under way outlive a GOAWAY that counts them in", async () => {
-  const script: Script = async (stream, frames) => {
-    await frames.head(stream, OK);
-    await frames.goAway(stream);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    await frames.data(stream, "hello", true);
-  };
-  await withFrames(script, async ({ port }, origin) => {
-    for (const turn of [1, 2]) {
-      assert.equal((await ask(port, { target: "/" })).text, "hello");
-      assert.equal(origin.connections, turn);
-    }
-  });
-});
-
-Deno.test("proxy h2: a POST that was lost is not sent again, a GET on a session that had served is", async () => {
-  for (const [method, wanted] of [["POST", 502], ["GET", 200]] as const) {
-    const script: Script = async (stream, frames) => {
-      if (frames.number === 1 && stream > 1) frames.close();
-      else await hello(stream, frames);
-    };
-    await withFrames(script, async ({ port }) => {
-      assert.equal((await ask(port, { target: "/" })).status, 200);
-      assert.equal((await ask(port, { method, target: "/" })).status, wanted);
-    });
-  }
-});
-
 const UPLOAD = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n";
 
 Deno.test("proxy h2: an upload that breaks off is reset, never ended, and the session serves on", async () => {
@@ -282,7 +207,7 @@ Deno.test("proxy h2: an origin that takes nothing holds the upload back", async 
     using client = await Client.connect(port);
     client.write(UPLOAD + "x".repeat(500_000)).catch(() => {});
     await eventually(() => origin.received === 65_535);
-  });
+  }, { fields: {}, server: "drainTimeout: 100ms" });
 });
 
 Deno.test("proxy h2: who speaks no HTTP/2 is a 502, who says nothing a 504, nobody a 502", async () => {

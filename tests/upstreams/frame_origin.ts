@@ -3,7 +3,15 @@
  * without compression; those of requests are not read.
  */
 
-export const FRAME = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7 } as const;
+export const FRAME = {
+  data: 0,
+  headers: 1,
+  reset: 3,
+  settings: 4,
+  ping: 6,
+  goAway: 7,
+  window: 8,
+} as const;
 export const END_STREAM = 1;
 const END_HEADERS = 4;
 const ACK = 1;
@@ -20,6 +28,8 @@ export interface Frames {
   data(stream: number, text: string, last?: boolean): Promise<void>;
   reset(stream: number, code: number): Promise<void>;
   goAway(lastStream: number): Promise<void>;
+  /** Takes more of a body, and of all bodies. */
+  enlarge(stream: number, by: number): Promise<void>;
   close(): void;
   /** Which connection it is, from 1. */
   readonly number: number;
@@ -127,6 +137,11 @@ function framesOn(socket: Deno.Conn, number: number): Frames {
     reset: (stream, code) => send(FRAME.reset, 0, stream, Uint8Array.from(uint32(code))),
     goAway: (lastStream) =>
       send(FRAME.goAway, 0, 0, Uint8Array.from([...uint32(lastStream), 0, 0, 0, 0])),
+    enlarge: async (stream, by) => {
+      for (const each of [0, stream]) {
+        await send(FRAME.window, 0, each, Uint8Array.from(uint32(by)));
+      }
+    },
     close: () => closeQuietly(socket),
   };
 }
