@@ -7,6 +7,7 @@ import { formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
+import { connecting } from "./connecting.ts";
 import { isGone } from "./dial.ts";
 import { Http2Session } from "./http2_session.ts";
 import { noHttp2, type Origin } from "./http_origin.ts";
@@ -142,23 +143,11 @@ export class Http2Pool implements AsyncDisposable, Stateful {
 
   /** Waits for a session with room. Whoever asks first opens it for all, also if that one leaves. */
   async #opened(site: Site, lifeline: Lifeline): Promise<Http2Session> {
-    const since = performance.now();
-    const { promise: cut, reject } = Promise.withResolvers<never>();
-    lifeline.onCut(reject);
-    try {
-      for (;;) {
-        site.opening ??= this.#open(site).finally(() => site.opening = undefined);
-        await Promise.race([site.opening, cut]);
-        const session = site.take();
-        if (session === undefined) continue;
-        lifeline.ledger.connected(since);
-        return session;
-      }
-    } catch (error) {
-      lifeline.trace?.ended("connect", since, error instanceof Error ? error : undefined);
-      throw error;
-    } finally {
-      lifeline.forget(reject);
+    for (;;) {
+      site.opening ??= this.#open(site).finally(() => site.opening = undefined);
+      await connecting(lifeline, site.opening, () => {});
+      const session = site.take();
+      if (session !== undefined) return session;
     }
   }
 

@@ -8,6 +8,7 @@ import { formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { type Balance, Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
+import { connecting } from "./connecting.ts";
 import { isGone } from "./dial.ts";
 import { type Origin, type ReachOptions, reachOrigin } from "./http_origin.ts";
 import { nextTurn, OriginConnection } from "./http_origin_connection.ts";
@@ -169,23 +170,7 @@ export class OriginPool implements AsyncDisposable, Stateful {
 
   /** Opens a connection for a request; if that ends first, the connection is there for the next. */
   #connectFor(lifeline: Lifeline, site: Site): Promise<OriginConnection> {
-    const { promise, resolve, reject } = Promise.withResolvers<OriginConnection>();
-    let left = false;
-    const leave = (reason: Error) => {
-      left = true;
-      reject(reason);
-    };
-    const since = performance.now();
-    lifeline.onCut(leave);
-    this.#open(site).finally(() => lifeline.forget(leave)).then((connection) => {
-      if (left) return this.release(connection, true);
-      lifeline.ledger.connected(since);
-      resolve(connection);
-    }, (error) => {
-      lifeline.trace?.ended("connect", since, error);
-      reject(error);
-    });
-    return promise;
+    return connecting(lifeline, this.#open(site), (spare) => this.release(spare, true));
   }
 
   /** Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve. */

@@ -1,0 +1,30 @@
+/** A request that waits for a connection to be opened, and may end before it is. */
+import type { Lifeline } from "../lifeline.ts";
+
+/**
+ * Waits for a connection and notes how long that took. If the request ends first it is told so at once, and
+ * `spare` gets the connection.
+ */
+export function connecting<T>(
+  lifeline: Lifeline,
+  opening: Promise<T>,
+  spare: (connection: T) => void,
+): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  let left = false;
+  const leave = (reason: Error) => {
+    left = true;
+    reject(reason);
+  };
+  const since = performance.now();
+  lifeline.onCut(leave);
+  opening.finally(() => lifeline.forget(leave)).then((connection) => {
+    if (left) return spare(connection);
+    lifeline.ledger.connected(since);
+    resolve(connection);
+  }, (error) => {
+    lifeline.trace?.ended("connect", since, error);
+    reject(error);
+  });
+  return promise;
+}
