@@ -11,6 +11,8 @@ import { SessionSocket } from "./http2_socket.ts";
 
 /** What an origin may send of one response that its client has not taken yet. */
 const WINDOW = 256 * 1024;
+/** Of all together: it holds nobody back, for a session takes at once what comes. Seldom told anew. */
+const SESSION_WINDOW = 16 * 2 ** 20;
 /** Fields of a head, and bytes of it: the route's own limit is checked behind. */
 const MAX_FIELDS = 4096;
 const MAX_HEAD = 16 * 2 ** 20;
@@ -70,6 +72,7 @@ export class Http2Session {
     const self = new Http2Session(session, origin);
     // A session does not notice by itself that a stream of ours has ended below it.
     for (const event of ["end", "close"]) stream.once(event, () => self.#lose());
+    session.once("connect", () => session.setLocalWindowSize(SESSION_WINDOW));
     await self.#settled(Math.max(1, options.connectTimeoutMs - (performance.now() - since)));
     return self;
   }
