@@ -6,6 +6,7 @@ import { type Address, formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
+import { connecting } from "./connecting.ts";
 import { closeQuietly, dial, isGone, type Socket } from "./dial.ts";
 import { Slots } from "./slots.ts";
 import type { WaitingOptions } from "./waiting_line.ts";
@@ -70,26 +71,7 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
   async reach(lifeline: Lifeline): Promise<Reached> {
     const waiting = this.#slots.take(lifeline);
     if (waiting !== undefined) await waiting;
-    const { promise, resolve, reject } = Promise.withResolvers<Reached>();
-    let left = false;
-    const leave = (reason: Error) => {
-      left = true;
-      reject(reason);
-    };
-    lifeline.onCut(leave);
-    const since = performance.now();
-    this.#dialAny(lifeline, since).then((reached) => {
-      if (left) return this.leave(reached);
-      lifeline.forget(leave);
-      lifeline.ledger.connected(since);
-      resolve(reached);
-    }, (error) => {
-      lifeline.trace?.ended("connect", since, error);
-      lifeline.forget(leave);
-      this.#slots.give();
-      reject(error);
-    });
-    return await promise;
+    return await connecting(lifeline, this.#dialAny(lifeline), (spare) => this.leave(spare));
   }
 
   /** The request is over. */
@@ -114,14 +96,18 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
   }
 
   /** Tries until somebody has room: a full backlog empties as the application goes on. */
-  async #dialAny(lifeline: Lifeline, since: number): Promise<Reached> {
+  async #dialAny(lifeline: Lifeline): Promise<Reached> {
+    const since = performance.now();
     for (;;) {
       try {
         return await this.#dialEach();
       } catch (error) {
         const isLate = performance.now() - since > this.#connectTimeoutMs;
         const isOver = isLate || lifeline.reason !== undefined;
-        if (isOver || isGone(error)) throw error;
+        if (isOver || isGone(error)) {
+          this.#slots.give();
+          throw error;
+        }
         await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
       }
     }

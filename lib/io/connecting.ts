@@ -18,11 +18,13 @@ export function connecting<T>(
   };
   const since = performance.now();
   lifeline.onCut(leave);
-  opening.finally(() => lifeline.forget(leave)).then((connection) => {
+  opening.then((connection) => {
     if (left) return spare(connection);
+    lifeline.forget(leave);
     lifeline.ledger.connected(since);
     resolve(connection);
   }, (error) => {
+    lifeline.forget(leave);
     lifeline.trace?.ended("connect", since, error);
     reject(error);
   });

@@ -8,6 +8,7 @@
 import { GatewayError } from "../errors.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
+import { connecting } from "./connecting.ts";
 import { closeQuietly, dial, isGone } from "./dial.ts";
 import type { Endpoint, EndpointSink } from "./endpoint.ts";
 import { FcgiConnection } from "./fastcgi_connection.ts";
@@ -189,23 +190,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
 
   /** Opens a connection for a request; if that ends first, the connection is there for the next. */
   #connectFor(lifeline: Lifeline, site: Site): Promise<FcgiConnection> {
-    const { promise, resolve, reject } = Promise.withResolvers<FcgiConnection>();
-    let left = false;
-    const leave = (reason: Error) => {
-      left = true;
-      reject(reason);
-    };
-    const since = performance.now();
-    lifeline.onCut(leave);
-    this.#open(site).finally(() => lifeline.forget(leave)).then((connection) => {
-      if (left) return this.release(connection, true);
-      lifeline.ledger.connected(since);
-      resolve(connection);
-    }, (error) => {
-      lifeline.trace?.ended("connect", since, error);
-      reject(error);
-    });
-    return promise;
+    return connecting(lifeline, this.#open(site), (spare) => this.release(spare, true));
   }
 
   /**
