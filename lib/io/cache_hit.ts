@@ -7,6 +7,7 @@ import type { Exchange, HeaderPair, Reply, ReplyBody } from "../exchange.ts";
 import { wholeSeconds, withStatus } from "../protocol/cache_answer.ts";
 import { parseCacheControl, seconds } from "../protocol/cache_control.ts";
 import { hasConditions } from "../protocol/conditional_reply.ts";
+import { expectAgain } from "../response.ts";
 import type { Stored } from "./cache_store.ts";
 import { conditionalReply } from "./conditional.ts";
 import { keptBodyOf } from "./file_body.ts";
@@ -20,7 +21,9 @@ export function hit(
   const second = wholeSeconds(now);
   if (stored.head?.second !== second) {
     const ttl = wholeSeconds(stored.freshUntil - now);
-    stored.head = { second, headers: withStatus(agedFields(stored, now), `hit; ttl=${ttl}`) };
+    const headers = withStatus(agedFields(stored, now), `hit; ttl=${ttl}`);
+    expectAgain(headers);
+    stored.head = { second, headers };
   }
   const { status, head } = stored;
   if (hasConditions(exchange.headers)) {
