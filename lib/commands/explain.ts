@@ -10,7 +10,7 @@ import { formatAddress } from "../fields.ts";
 import { placeOf } from "../generation.ts";
 import type { Explanation, RouteOptions } from "../handler.ts";
 import { Lifeline } from "../lifeline.ts";
-import { textOf } from "../protocol/cgi_environ.ts";
+import { textOf } from "../protocol/latin1.ts";
 import { createTrust } from "../protocol/forwarding.ts";
 import { receive } from "../receive.ts";
 import { createRouter, type Verdict } from "../router/router.ts";

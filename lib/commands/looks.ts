@@ -4,7 +4,7 @@
  */
 import type { Mount } from "../exchange.ts";
 import { type RouteOptions, treePath } from "../handler.ts";
-import { textOf } from "../protocol/cgi_environ.ts";
+import { textOf } from "../protocol/latin1.ts";
 import { resolvePath } from "../values.ts";
 
 export interface Look {

@@ -47,13 +47,12 @@ import { partOf } from "../part.ts";
 import { resolvePath } from "../values.ts";
 import { Slots } from "../io/slots.ts";
 import {
-  byteString,
   collectEnviron,
   type EnvironFacts,
   type EnvironPlan,
-  textOf,
   walkEnviron,
 } from "../protocol/cgi_environ.ts";
+import { byteString, textOf } from "../protocol/latin1.ts";
 
 const MAX_PROCESSES = 64;
 const QUEUE = 1024;

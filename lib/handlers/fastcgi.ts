@@ -33,14 +33,13 @@ import {
 import { refuseEncodedSlash, ScriptTree } from "../io/script_finder.ts";
 import { resolvePath } from "../values.ts";
 import {
-  byteString,
   collectEnviron,
   type EnvironFacts,
   type EnvironPlan,
   planEnviron,
-  textOf,
   walkEnviron,
 } from "../protocol/cgi_environ.ts";
+import { byteString, textOf } from "../protocol/latin1.ts";
 import { splitScript } from "../protocol/cgi_path.ts";
 import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 

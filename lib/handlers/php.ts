@@ -47,13 +47,13 @@ import { refuseEncodedSlash } from "../io/script_finder.ts";
 import { StaticFiles } from "../io/static_files.ts";
 import { toFolder } from "../io/to_folder.ts";
 import {
-  byteString,
   collectEnviron,
   type EnvironFacts,
   type EnvironPlan,
   planEnviron,
   walkEnviron,
 } from "../protocol/cgi_environ.ts";
+import { byteString } from "../protocol/latin1.ts";
 import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import { mediaTypeOf } from "../protocol/media_type.ts";
 import { resolvePath } from "../values.ts";

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import type { ByteString, Exchange, Mount, Reply } from "../exchange.ts";
 import { described, fields, optional, text } from "../fields.ts";
 import { defineKind } from "../handler.ts";
-import { byteString } from "../protocol/cgi_environ.ts";
+import { byteString } from "../protocol/latin1.ts";
 import { encodePath } from "../protocol/cgi_path.ts";
 
 const schema = fields({

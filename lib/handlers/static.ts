@@ -23,7 +23,7 @@ import { listFolder } from "../io/folder_listing.ts";
 import { refuseEncodedSlash } from "../io/script_finder.ts";
 import { replyToMethod, StaticFiles } from "../io/static_files.ts";
 import { toFolder } from "../io/to_folder.ts";
-import { byteString } from "../protocol/cgi_environ.ts";
+import { byteString } from "../protocol/latin1.ts";
 import { mediaTypeOf } from "../protocol/media_type.ts";
 import { resolvePath } from "../values.ts";
 

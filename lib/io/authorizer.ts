@@ -11,13 +11,13 @@ import type { AuthorizeOptions, Context, Service, Shared } from "../handler.ts";
 import { type CutListener, Lifeline } from "../lifeline.ts";
 import { sortFields } from "../protocol/authorizer_reply.ts";
 import {
-  byteString,
   type EnvironPlan,
   type EnvironSink,
   mountFacts,
   planEnviron,
   walkEnviron,
 } from "../protocol/cgi_environ.ts";
+import { byteString } from "../protocol/latin1.ts";
 import type { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import { resolvePath } from "../values.ts";
 import { converse } from "./fastcgi_client.ts";

@@ -5,7 +5,8 @@
 import { GatewayError } from "../errors.ts";
 import type { ByteString, Exchange, Mount, Reply } from "../exchange.ts";
 import type { Place } from "../handler.ts";
-import { byteString, type EnvironPlan, planEnviron } from "../protocol/cgi_environ.ts";
+import { type EnvironPlan, planEnviron } from "../protocol/cgi_environ.ts";
+import { byteString } from "../protocol/latin1.ts";
 import { searchWords } from "../protocol/cgi_search_words.ts";
 import { resolvePath } from "../values.ts";
 import { type Account, resolveProgram } from "./program.ts";

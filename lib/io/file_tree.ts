@@ -10,7 +10,7 @@
  */
 import { existsSync } from "node:fs";
 import { type ByteString, ENCODED_SLASH } from "../exchange.ts";
-import { byteString, textOf } from "../protocol/cgi_environ.ts";
+import { byteString, textOf } from "../protocol/latin1.ts";
 import { isFileName } from "../protocol/cgi_path.ts";
 import { quoteBytes } from "../protocol/http_fields.ts";
 import type { FoundFile } from "./file_reply.ts";

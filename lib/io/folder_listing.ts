@@ -3,7 +3,7 @@
  * refused if it were asked for, and not one resource besides the page itself.
  */
 import type { ByteString, Reply } from "../exchange.ts";
-import { byteString, textOf } from "../protocol/cgi_environ.ts";
+import { byteString, textOf } from "../protocol/latin1.ts";
 import { encodePath } from "../protocol/cgi_path.ts";
 import type { FileTree } from "./file_tree.ts";
 import { shortageOf } from "./shortage.ts";

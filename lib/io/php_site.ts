@@ -12,7 +12,7 @@
  */
 import { GatewayError } from "../errors.ts";
 import type { ByteString } from "../exchange.ts";
-import { byteString } from "../protocol/cgi_environ.ts";
+import { byteString } from "../protocol/latin1.ts";
 import { isLeftover } from "../protocol/cgi_path.ts";
 import { quoteBytes } from "../protocol/http_fields.ts";
 import { FileTree, type TreeFile } from "./file_tree.ts";

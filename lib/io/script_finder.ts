@@ -11,7 +11,7 @@
  */
 import { GatewayError } from "../errors.ts";
 import { type ByteString, ENCODED_SLASH, type Exchange } from "../exchange.ts";
-import { byteString, textOf } from "../protocol/cgi_environ.ts";
+import { byteString, textOf } from "../protocol/latin1.ts";
 import { isFileName, isLeftover } from "../protocol/cgi_path.ts";
 import { RealFolder } from "./real_folder.ts";
 

@@ -17,7 +17,7 @@ import {
   type Reply,
 } from "../exchange.ts";
 import type { RouteOptions, Service, ServiceLog } from "../handler.ts";
-import { byteString, textOf } from "../protocol/cgi_environ.ts";
+import { byteString, textOf } from "../protocol/latin1.ts";
 import { decodeTarget, isFileName } from "../protocol/cgi_path.ts";
 import { forbidsBody, quoteBytes } from "../protocol/http_fields.ts";
 import { resolvePath } from "../values.ts";

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { ByteString } from "../exchange.ts";
 import { cannotRead, described, dictionary, flag, optional } from "../fields.ts";
-import { byteString } from "../protocol/cgi_environ.ts";
+import { byteString } from "../protocol/latin1.ts";
 import { isFieldValue } from "../protocol/http_fields.ts";
 
 const notAValue = cannotRead("a Cache-Control field", 'text such as "public, max-age=3600"');

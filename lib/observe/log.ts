@@ -11,7 +11,7 @@ import type { Ledger } from "../ledger.ts";
 import type { LogField, LogTemplate } from "../log_template.ts";
 import { LineWriter, type LogTarget } from "./line_writer.ts";
 import { LogFile } from "./log_file.ts";
-import { textOf } from "../protocol/cgi_environ.ts";
+import { textOf } from "../protocol/latin1.ts";
 
 export type { LogTarget } from "./line_writer.ts";
 

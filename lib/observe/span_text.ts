@@ -6,7 +6,7 @@
  * is made once. The query is left out, for it may hold secrets, as it is in the log of slow requests.
  */
 import type { Endpoint, Exchange } from "../exchange.ts";
-import { textOf } from "../protocol/cgi_environ.ts";
+import { textOf } from "../protocol/latin1.ts";
 import type { Phase } from "../trace.ts";
 import type { Done } from "./done.ts";
 import type { LoggedRequest } from "./log.ts";

@@ -14,7 +14,7 @@ import {
 } from "../exchange.ts";
 import type { Trace } from "../trace.ts";
 import { isHopByHop } from "./http_fields.ts";
-import { latin1FromBytes } from "./latin1.ts";
+import { byteString } from "./latin1.ts";
 
 export const SERVER_SOFTWARE = "Portico/0.1.0";
 /** The runtime does not tell which version the client spoke; every client speaks at least this. */
@@ -234,23 +234,4 @@ class Except implements EnvironSink {
   set(name: string, value: ByteString): void {
     if (!this.names.has(name)) this.sink.set(name, value);
   }
-}
-
-const UTF8 = new TextEncoder();
-
-/** Text as the bytes of its UTF-8 form. */
-export function byteString(text: string): ByteString {
-  if (isAscii(text)) return text;
-  return latin1FromBytes(UTF8.encode(text));
-}
-
-/** Bytes as the text that they are in UTF-8; what is not UTF-8 becomes U+FFFD. */
-export function textOf(bytes: ByteString): string {
-  if (isAscii(bytes)) return bytes;
-  return new TextDecoder().decode(Uint8Array.from(bytes, (char) => char.charCodeAt(0)));
-}
-
-function isAscii(text: string): boolean {
-  // deno-lint-ignore no-control-regex
-  return /^[\x00-\x7f]*$/.test(text);
 }

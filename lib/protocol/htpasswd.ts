@@ -4,7 +4,7 @@
  * what it is and how to make a better one. Names are bytes, as in a request.
  */
 import type { ByteString } from "../exchange.ts";
-import { byteString } from "./cgi_environ.ts";
+import { byteString } from "./latin1.ts";
 
 /** Hashes by name. */
 export type Users = ReadonlyMap<ByteString, string>;

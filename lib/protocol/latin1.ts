@@ -11,6 +11,7 @@ const SHORT = 12;
 /** How many texts it takes until a faster way is wanted. */
 const ENOUGH = 500;
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const TO_UTF8 = new TextEncoder();
 
 interface Native {
   readonly latin1Slice: (this: Uint8Array, start: number, end: number) => string;
@@ -38,6 +39,23 @@ export function asciiText(bytes: Uint8Array): string | undefined {
     return undefined;
   }
   return native.isAscii(bytes) ? native.latin1Slice.call(bytes, 0, bytes.length) : undefined;
+}
+
+/** Text as the bytes of its UTF-8 form. */
+export function byteString(text: string): ByteString {
+  if (isAscii(text)) return text;
+  return latin1FromBytes(TO_UTF8.encode(text));
+}
+
+/** Bytes as the text that they are in UTF-8; what is not UTF-8 becomes U+FFFD. */
+export function textOf(bytes: ByteString): string {
+  if (isAscii(bytes)) return bytes;
+  return new TextDecoder().decode(Uint8Array.from(bytes, (char) => char.charCodeAt(0)));
+}
+
+function isAscii(text: string): boolean {
+  // deno-lint-ignore no-control-regex
+  return /^[\x00-\x7f]*$/.test(text);
 }
 
 function slowly(bytes: Uint8Array): ByteString {

@@ -2,7 +2,7 @@
  * An environ as a list for people. Its strings are bytes (PEP 3333) and are shown as the text that they
  * are in UTF-8; its objects are shown by what they are, not by what is in them.
  */
-import { textOf } from "../protocol/cgi_environ.ts";
+import { textOf } from "../protocol/latin1.ts";
 import { html, type Markup } from "./html.ts";
 
 type Entry = readonly [name: string, value: unknown];

@@ -3,15 +3,14 @@ import fc from "fast-check";
 import { ENCODED_SLASH, type Exchange } from "../../lib/exchange.ts";
 import { Lifeline } from "../../lib/lifeline.ts";
 import {
-  byteString,
   collectEnviron,
   type EnvironFacts,
   mountFacts,
   planEnviron,
   SERVER_SOFTWARE,
-  textOf,
   walkEnviron,
 } from "../../lib/protocol/cgi_environ.ts";
+import { byteString, textOf } from "../../lib/protocol/latin1.ts";
 
 const NO_HEADERS: readonly (readonly [string, string])[] = [];
 
