@@ -1,4 +1,5 @@
 /** Arguments to command: see `main.ts --help`. */
+import "./lib/commands/first_modules.ts";
 import { runCommandLine } from "./lib/commands/command_line.ts";
 import { registry } from "./lib/handlers/mod.ts";
 import { WORKER } from "./lib/io/own_program.ts";

@@ -6,7 +6,7 @@ import type { Table } from "./config/table.ts";
 import type { Generation } from "./generation.ts";
 import type { AdminToken } from "./observe/admin_token.ts";
 import type { Administered, Observed, PurgeOrder } from "./observe/admin.ts";
-import { Metrics } from "./observe/metrics.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import type { Report } from "./observe/report.ts";
 import { residentMemory, statusesOf } from "./observe/survey.ts";
 
@@ -20,6 +20,12 @@ export interface AdministeredServer {
   readonly retiring: Iterable<Generation>;
   /** Errors that nobody caught so far. */
   readonly uncaught: number;
+}
+
+/** Where a server counts; loaded for servers that do. */
+export async function createMetrics(): Promise<Metrics> {
+  const { Metrics } = await import("./observe/metrics.ts");
+  return new Metrics();
 }
 
 export class Administration implements Administered {
@@ -36,12 +42,13 @@ export class Administration implements Administered {
   }
 
   /** What requests of this table are counted by; undefined: they are not. */
-  metricsFor({ admin }: Table): Metrics | undefined {
-    return admin === undefined ? undefined : this.metrics;
+  async metricsFor({ admin }: Table): Promise<Metrics | undefined> {
+    return admin === undefined ? undefined : await this.#counted();
   }
 
-  get metrics(): Metrics {
-    return this.#metrics ??= new Metrics();
+  async #counted(): Promise<Metrics> {
+    const metrics = this.#metrics ?? await createMetrics();
+    return this.#metrics ??= metrics;
   }
 
   get token(): AdminToken | undefined {
@@ -57,14 +64,16 @@ export class Administration implements Administered {
     return this.ready ? undefined : "stopping";
   }
 
-  observe(): Observed {
+  async observe(): Promise<Observed> {
+    const metrics = await this.#counted();
     const routes = this.#server.current.surveyRoutes();
-    return { metrics: this.metrics, survey: { ...this.#facts(), ready: this.ready, routes } };
+    return { metrics, survey: { ...this.#facts(), ready: this.ready, routes } };
   }
 
   /** The same, for who adds it to what others tell. */
-  report(): Report {
-    return { ...this.#facts(), metrics: this.metrics.record() };
+  async report(): Promise<Report> {
+    const metrics = await this.#counted();
+    return { ...this.#facts(), metrics: metrics.record() };
   }
 
   #facts(): Omit<Report, "metrics"> {

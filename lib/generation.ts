@@ -8,12 +8,10 @@ import { Gateway } from "./gateway.ts";
 import { createEntrance } from "./entrance.ts";
 import type { Context, Place, RouteSummary } from "./handler.ts";
 import type { Lender } from "./lender.ts";
-import { sizeBody, type SizeOptions } from "./io/body.ts";
+import type { Intake, IntakeOptions } from "./io/intake.ts";
 import type { ResponseCache } from "./io/response_cache.ts";
-import { Pace } from "./io/pace.ts";
 import { openRouteService } from "./io/route_service.ts";
-import { Spool } from "./io/spool.ts";
-import { type AdminToken, openAdminToken } from "./observe/admin_token.ts";
+import type { AdminToken } from "./observe/admin_token.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import type { SpanExporter } from "./observe/span_exporter.ts";
@@ -69,7 +67,7 @@ export async function openGeneration(
   const opening = new Opening(table, ground, metrics);
   const trust = await entranceOf(table, ground.log);
   const variable = table.admin?.tokenEnv;
-  const token = variable === undefined ? undefined : openAdminToken(variable);
+  const token = variable === undefined ? undefined : await openToken(variable);
   // Its pages are answered by a module that plain tables need not; sources may change before it is asked.
   if (table.admin !== undefined && ground.part === undefined) await import("./observe/admin.ts");
   const tracing = await openTracing(table.server, ground);
@@ -111,6 +109,11 @@ async function entranceOf({ server }: Table, log: Log): Promise<Trust> {
     secret: originSecret && (await import("./io/origin_secret.ts")).openOriginSecret(originSecret),
     notice: (message) => log.notice(message),
   });
+}
+
+async function openToken(variable: string): Promise<AdminToken> {
+  const { openAdminToken } = await import("./observe/admin_token.ts");
+  return openAdminToken(variable);
 }
 
 /** A table's place in the file system. */
@@ -162,8 +165,7 @@ class Opening {
   readonly caches = new Set<ResponseCache>();
   readonly #table: Table;
   readonly #ground: Ground;
-  readonly #spool: Spool;
-  readonly #pace: Pace;
+  #intake: Promise<Intake> | undefined;
   readonly #summaries: readonly RouteSummary[];
   readonly #metrics: Metrics | undefined;
 
@@ -171,15 +173,13 @@ class Opening {
     this.#table = table;
     this.#ground = ground;
     this.#metrics = metrics;
-    const { spoolDir, spoolQuota, bodyIdleTimeoutMs, bodyMinRate } = table.server;
-    this.#spool = new Spool(spoolDir, exactPartOf(spoolQuota, ground.part));
-    this.#pace = new Pace({ idleTimeoutMs: bodyIdleTimeoutMs, minRate: bodyMinRate });
     this.#summaries = Object.freeze(summarise(table).map((summary) => Object.freeze(summary)));
   }
 
   async open(config: RouteConfig): Promise<OpenRoute> {
     try {
       const { kind, fields } = config;
+      if (kind.requestBody !== undefined) await this.#openIntake();
       const { service, state } = await openRouteService(
         (context) => kind.open(fields, context),
         this.#context(config),
@@ -218,12 +218,22 @@ class Opening {
     };
   }
 
-  async #sizeBody(exchange: Exchange, options: Omit<SizeOptions, "spool" | "pace">) {
+  /** What takes bodies is loaded for routes that do. */
+  #openIntake(): Promise<Intake> {
+    return this.#intake ??= import("./io/intake.ts").then(({ openIntake }) => {
+      const { server } = this.#table;
+      const spoolQuota = exactPartOf(server.spoolQuota, this.#ground.part);
+      return openIntake({ ...server, spoolQuota });
+    });
+  }
+
+  async #sizeBody(exchange: Exchange, options: IntakeOptions) {
     // Nearly every request has none: nothing to count then.
     if (exchange.body === null) return null;
     this.uploads++;
     try {
-      return await sizeBody(exchange, { ...options, spool: this.#spool, pace: this.#pace });
+      const intake = await this.#openIntake();
+      return await intake(exchange, options);
     } finally {
       this.uploads--;
     }

@@ -6,7 +6,7 @@ import type { TlsOptions } from "./config/table.ts";
 import { type Address, formatAddress, type ListenAddress } from "./fields.ts";
 import { Listener, type Receiver } from "./io/listener.ts";
 import type { NodeLimits } from "./io/node_server.ts";
-import { readTlsFiles, type TlsPair } from "./io/tls_files.ts";
+import type { TlsPair } from "./io/tls_files.ts";
 
 /** What a listener does with requests. */
 export type Role = "http" | "https" | "redirect" | "admin";
@@ -244,5 +244,7 @@ async function pairFor(
   roles: readonly Role[],
   tls: TlsOptions | undefined,
 ): Promise<TlsPair | undefined> {
-  return tls === undefined || !roles.includes("https") ? undefined : await readTlsFiles(tls);
+  if (tls === undefined || !roles.includes("https")) return undefined;
+  const { readTlsFiles } = await import("./io/tls_files.ts");
+  return await readTlsFiles(tls);
 }

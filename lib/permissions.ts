@@ -5,8 +5,7 @@
 import type { Table } from "./config/table.ts";
 import { type Address, formatAddress } from "./fields.ts";
 import type { Permission, RouteOptions } from "./handler.ts";
-import { passwordThreadSource } from "./io/password_thread.ts";
-import { GUARD_PROGRAM, ownProgram } from "./io/own_program.ts";
+import { GUARD_PROGRAM, ownProgram, passwordThreadSource } from "./io/own_program.ts";
 import { resolvePath } from "./values.ts";
 
 /** A permission with who asks for it: `server.listen`, or a route by name. */

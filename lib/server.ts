@@ -2,14 +2,14 @@
  * The gateway on its listeners: accepts, reloads, drains. What the table has become is served from the
  * next request on, whichever listener it comes by; what was under way ends by the table it began with.
  */
-import { Administration, type Reloader } from "./administration.ts";
+import { Administration, createMetrics, type Reloader } from "./administration.ts";
 import { GatewayError } from "./errors.ts";
 import type { ListenAddress } from "./fields.ts";
 import { type Generation, type Ground, openGeneration } from "./generation.ts";
 import type { Table } from "./config/table.ts";
 import type { Receiver } from "./io/listener.ts";
 import type { PurgeOrder } from "./observe/admin.ts";
-import { Metrics } from "./observe/metrics.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import type { Report } from "./observe/report.ts";
 import { Listeners, type Role, type Wanted } from "./listeners.ts";
 import { hangingUp, isAsterisk, OwnAnswers } from "./own_answers.ts";
@@ -63,7 +63,7 @@ export class Server {
     listen: readonly ListenAddress[],
     ground: Ground,
   ): Promise<Server> {
-    const metrics = table.admin && new Metrics();
+    const metrics = table.admin && await createMetrics();
     const generation = await openGeneration(table, ground, metrics);
     const server = new Server(ground, { generation, listen, metrics });
     const { log } = ground;
@@ -89,7 +89,7 @@ export class Server {
   }
 
   /** What it has counted and how it is, for who adds it to what other workers tell. */
-  report(): Report {
+  report(): Promise<Report> {
     return this.#administration.report();
   }
 
@@ -113,7 +113,7 @@ export class Server {
     listen: readonly ListenAddress[] = this.#listen,
     agree?: () => Promise<void>,
   ): Promise<void> {
-    const metrics = this.#administration.metricsFor(table);
+    const metrics = await this.#administration.metricsFor(table);
     const next = await openGeneration(table, this.#ground, metrics);
     const { log } = this.#ground;
     let file: ReturnType<typeof log.openFile>;

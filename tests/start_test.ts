@@ -34,17 +34,25 @@ async function loadedBy(route: string): Promise<readonly string[]> {
   return [...names].sort();
 }
 
+const isNoList = (name: string) => !/^lib\/commands\/\w+_modules\.ts$/.test(name);
+
 function nameOf(url: string): string {
   if (url.startsWith(REPOSITORY)) return url.slice(REPOSITORY.length);
   return url.replace(/^.*\/registry\.[^/]+\/((?:@[^/]+\/)?[^/]+)\/.*$/, "npm:$1");
 }
 
-/** What none of the parts takes that every gateway has. */
+/** What every gateway takes. */
 const IO = [
-  ...["body", "body_reader", "collect_body", "deno_server", "dial", "incoming_body", "layers"],
-  ...["listener", "own_program", "pace"],
-  ...["password_thread", "reserve", "route_service", "shortage", "spool", "tls_files"],
+  ...["deno_server", "dial", "layers", "listener", "own_program", "reserve", "route_service"],
+  "shortage",
 ].map((name) => `lib/io/${name}.ts`);
+
+/** The modules that a list of `lib/commands` names. */
+async function namedBy(list: string): Promise<readonly string[]> {
+  const text = await Deno.readTextFile(new URL(`lib/commands/${list}`, REPOSITORY));
+  const names = Array.from(text.matchAll(/^import "(\..+)";$/gm), ([, name = ""]) => name);
+  return names.map((name) => new URL(name, `${REPOSITORY}lib/commands/`).href).map(nameOf);
+}
 
 Deno.test("serve loads the kinds that its table names, and what these need", async () => {
   const loaded = await loadedBy("{path: /, respond: hello}");
@@ -56,9 +64,33 @@ Deno.test("serve loads the kinds that its table names, and what these need", asy
     assert.deepEqual(below(`lib/${folder}/`), []);
   }
   const words = ["check", "command", "command_line", "grants", "mod", "options", "serve", "settled"]
-    .concat("switches", "watch");
-  assert.deepEqual(below("lib/commands/"), words.map((name) => `lib/commands/${name}.ts`));
-  assert.ok(!loaded.includes("lib/observe/status_page.ts"));
+    .concat("switches");
+  assert.deepEqual(
+    below("lib/commands/").filter(isNoList),
+    words.map((name) => `lib/commands/${name}.ts`),
+  );
+  const observing = ["contain", "line_writer", "log", "log_file", "survey"];
+  assert.deepEqual(below("lib/observe/"), observing.map((name) => `lib/observe/${name}.ts`));
+});
+
+Deno.test("the lists name what serve loads at once, and nothing else", async () => {
+  const named = [...await namedBy("first_modules.ts"), ...await namedBy("serve_modules.ts")];
+  const loaded = await loadedBy("{path: /, respond: hello}");
+  // Those that the lists' own importers name, and those that come by `import()`.
+  const others = [
+    "main.ts",
+    "lib/handler.ts",
+    "lib/commands/command_line.ts",
+    "lib/commands/serve.ts",
+  ]
+    .concat("lib/handlers/mod.ts", "lib/handlers/respond.ts", "lib/io/own_program.ts");
+  const own = loaded.filter((name) => !name.startsWith("npm:") && isNoList(name));
+  assert.deepEqual(named.toSorted(), own.filter((name) => !others.includes(name)));
+});
+
+Deno.test("serve loads what takes bodies with a kind that takes them", async () => {
+  const loaded = await loadedBy("{path: /, respond: hello}, {path: /a, proxy: http://127.0.0.1:9}");
+  assert.ok(loaded.includes("lib/io/body.ts"));
 });
 
 Deno.test("serve loads a route's layers and guards with the route that wants them", async () => {

@@ -1,4 +1,5 @@
 /** `serve`: runs the gateway until a signal ends it. */
+import "./serve_modules.ts";
 import type { Reloader } from "../administration.ts";
 import { ConfigError } from "../errors.ts";
 import type { Table } from "../config/table.ts";
@@ -25,7 +26,7 @@ import {
 import { missingGrants } from "./grants.ts";
 import { settled } from "./settled.ts";
 import { dangerousSwitches } from "./switches.ts";
-import { Watch } from "./watch.ts";
+import type { Watch } from "./watch.ts";
 
 export async function serve(invocation: Invocation): Promise<number> {
   const { source, table } = await loadSource(invocation);
@@ -39,7 +40,7 @@ export async function serve(invocation: Invocation): Promise<number> {
     return FAULTY;
   }
   for (const warning of shadowWarnings(table)) complain(warning);
-  const watch = invocation.watch ? new Watch() : undefined;
+  const watch = invocation.watch ? new (await import("./watch.ts")).Watch() : undefined;
   watch?.follow(watchedBy(invocation, table));
   // From here on: a signal in the midst of starting must not leave behind what was started.
   const stopping = stopSignal();

@@ -9,6 +9,14 @@ export const WORKER = "worker";
 /** The shell that ends programs, should the gateway be killed. */
 export const GUARD_PROGRAM = "sh";
 
+/** The thread that checks passwords. A literal, so that `deno compile` and its readers find the file. */
+export const PASSWORD_WORKER = new URL("./password_worker.ts", import.meta.url);
+
+/** The runtime asks for permission to read what a thread is made of. */
+export function passwordThreadSource(): string {
+  return pathOf(PASSWORD_WORKER);
+}
+
 /** What is run. */
 export function ownProgram(): string {
   return Deno.execPath();

@@ -2,15 +2,8 @@
  * The one thread that all routes have their passwords checked by, one after another: whoever guesses
  * passwords takes this thread's time and nobody else's. It starts with the first question.
  */
+import { PASSWORD_WORKER } from "./own_program.ts";
 import type { PasswordQuestion } from "./password_worker.ts";
-
-/** A literal, so that `deno compile` and its readers find the file. */
-const ENTRY = new URL("./password_worker.ts", import.meta.url);
-
-/** The runtime asks for permission to read what a worker is made of. */
-export function passwordThreadSource(): string {
-  return decodeURIComponent(ENTRY.pathname);
-}
 
 interface Waiting {
   readonly question: PasswordQuestion;
@@ -48,7 +41,7 @@ export class PasswordThread implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const worker = new Worker(ENTRY, { type: "module", name: "passwords" });
+    const worker = new Worker(PASSWORD_WORKER, { type: "module", name: "passwords" });
     worker.onmessage = ({ data }: MessageEvent<unknown>) => this.#hear(data);
     worker.onerror = (event) => {
       event.preventDefault();

@@ -110,7 +110,7 @@ class Worker {
       case "look":
         return post(["alive"]);
       case "report":
-        return post(["reported", this.#server.report()]);
+        return void this.#server.report().then((report) => post(["reported", report]));
       case "purge":
         return void this.#server.purge(message[1]).then((count) => post(["purged", count]));
       case "reopen":
