@@ -34,8 +34,6 @@ async function loadedBy(route: string): Promise<readonly string[]> {
   return [...names].sort();
 }
 
-const isNoList = (name: string) => !/^lib\/commands\/\w+_modules\.ts$/.test(name);
-
 function nameOf(url: string): string {
   if (url.startsWith(REPOSITORY)) return url.slice(REPOSITORY.length);
   return url.replace(/^.*\/registry\.[^/]+\/((?:@[^/]+\/)?[^/]+)\/.*$/, "npm:$1");
@@ -47,11 +45,13 @@ const IO = [
   "shortage",
 ].map((name) => `lib/io/${name}.ts`);
 
-/** The modules that a list of `lib/commands` names. */
-async function namedBy(list: string): Promise<readonly string[]> {
-  const text = await Deno.readTextFile(new URL(`lib/commands/${list}`, REPOSITORY));
+const LIST = "lib/commands/first_modules.ts";
+
+/** The modules that the list names. */
+async function listed(): Promise<readonly string[]> {
+  const text = await Deno.readTextFile(new URL(LIST, REPOSITORY));
   const names = Array.from(text.matchAll(/^import "(\..+)";$/gm), ([, name = ""]) => name);
-  return names.map((name) => new URL(name, `${REPOSITORY}lib/commands/`).href).map(nameOf);
+  return names.map((name) => new URL(name, REPOSITORY + LIST).href).map(nameOf);
 }
 
 Deno.test("serve loads the kinds that its table names, and what these need", async () => {
@@ -66,26 +66,21 @@ Deno.test("serve loads the kinds that its table names, and what these need", asy
   const words = ["check", "command", "command_line", "grants", "mod", "options", "serve", "settled"]
     .concat("switches");
   assert.deepEqual(
-    below("lib/commands/").filter(isNoList),
+    below("lib/commands/").filter((name) => name !== LIST),
     words.map((name) => `lib/commands/${name}.ts`),
   );
   const observing = ["contain", "line_writer", "log", "log_file", "survey"];
   assert.deepEqual(below("lib/observe/"), observing.map((name) => `lib/observe/${name}.ts`));
 });
 
-Deno.test("the lists name what serve loads at once, and nothing else", async () => {
-  const named = [...await namedBy("first_modules.ts"), ...await namedBy("serve_modules.ts")];
+Deno.test("the list of first modules names what a start loads at once, and nothing else", async () => {
+  const named = await listed();
+  // Those that main.ts names beside the list, and those that come with the kind.
+  const others = ["main.ts", LIST, "lib/commands/command_line.ts", "lib/handlers/mod.ts"]
+    .concat("lib/io/own_program.ts", "lib/handler.ts", "lib/handlers/respond.ts");
   const loaded = await loadedBy("{path: /, respond: hello}");
-  // Those that the lists' own importers name, and those that come by `import()`.
-  const others = [
-    "main.ts",
-    "lib/handler.ts",
-    "lib/commands/command_line.ts",
-    "lib/commands/serve.ts",
-  ]
-    .concat("lib/handlers/mod.ts", "lib/handlers/respond.ts", "lib/io/own_program.ts");
-  const own = loaded.filter((name) => !name.startsWith("npm:") && isNoList(name));
-  assert.deepEqual(named.toSorted(), own.filter((name) => !others.includes(name)));
+  const wanted = loaded.filter((name) => !name.startsWith("npm:") && !others.includes(name));
+  assert.deepEqual(named.toSorted(), wanted);
 });
 
 Deno.test("serve loads what takes bodies with a kind that takes them", async () => {

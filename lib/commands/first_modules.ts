@@ -1,13 +1,18 @@
 /**
- * All modules that every command takes, named in one place: the runtime reads a module's source map when that
- * module is the first to name another, which takes as long as loading it. Here one module names them all.
- * tests/start_test.ts holds that none is missing. What is to be loaded by `serve` alone stands in
- * serve_modules.ts.
+ * All modules that a start takes, named in one place: the runtime reads and decodes a module's source map when that
+ * module is the first to name another, which takes as long as loading it. So one module names them all.
+ * tests/start_test.ts holds that none is missing, and none too many.
  */
 import "valibot";
+import "../administration.ts";
+import "./check.ts";
 import "./command.ts";
+import "./grants.ts";
 import "./mod.ts";
 import "./options.ts";
+import "./serve.ts";
+import "./settled.ts";
+import "./switches.ts";
 import "../config/access_log.ts";
 import "../config/admin.ts";
 import "../config/auth.ts";
@@ -34,15 +39,62 @@ import "../config/traces.ts";
 import "../config/tree.ts";
 import "../config/yaml.ts";
 import "../config/yaml_library.ts";
+import "../delivery.ts";
+import "../entrance.ts";
+import "../error_page.ts";
 import "../errors.ts";
 import "../exchange.ts";
 import "../fields.ts";
+import "../gateway.ts";
+import "../generation.ts";
+import "../io/deno_server.ts";
+import "../io/dial.ts";
+import "../io/layers.ts";
+import "../io/listener.ts";
+import "../io/reserve.ts";
+import "../io/route_service.ts";
+import "../io/shortage.ts";
+import "../ledger.ts";
+import "../lifeline.ts";
+import "../listeners.ts";
 import "../log_template.ts";
 import "../maps.ts";
+import "../observe/contain.ts";
+import "../observe/line_writer.ts";
+import "../observe/log.ts";
+import "../observe/log_file.ts";
+import "../observe/survey.ts";
+import "../own_answers.ts";
+import "../part.ts";
+import "../permissions.ts";
+import "../protocol/authority.ts";
+import "../protocol/cgi_path.ts";
 import "../protocol/content_coding.ts";
+import "../protocol/forwarded_hops.ts";
+import "../protocol/forwarding.ts";
 import "../protocol/header_list.ts";
 import "../protocol/http_fields.ts";
 import "../protocol/ip.ts";
+import "../protocol/latin1.ts";
+import "../protocol/proxy_status.ts";
+import "../protocol/status_text.ts";
+import "../protocol/withhold.ts";
+import "../receive.ts";
+import "../response.ts";
+import "../router/entry.ts";
 import "../router/literal.ts";
+import "../router/mount.ts";
+import "../router/outline.ts";
 import "../router/pattern.ts";
+import "../router/router.ts";
+import "../router/search.ts";
+import "../router/shadow.ts";
+import "../router/shape.ts";
+import "../router/table.ts";
+import "../router/trie.ts";
+import "../server.ts";
+import "../shares.ts";
+import "../sweeper.ts";
+import "../tracing.ts";
 import "../values.ts";
+import "../visit.ts";

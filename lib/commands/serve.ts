@@ -1,5 +1,4 @@
 /** `serve`: runs the gateway until a signal ends it. */
-import "./serve_modules.ts";
 import type { Reloader } from "../administration.ts";
 import { ConfigError } from "../errors.ts";
 import type { Table } from "../config/table.ts";
