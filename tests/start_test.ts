@@ -75,9 +75,9 @@ Deno.test("serve loads the kinds that its table names, and what these need", asy
 
 Deno.test("the list of first modules names what a start loads at once, and nothing else", async () => {
   const named = await listed();
-  // Those that main.ts names beside the list, and those that come with the kind.
+  // Those that main.ts names beside the list, and the kind itself.
   const others = ["main.ts", LIST, "lib/commands/command_line.ts", "lib/handlers/mod.ts"]
-    .concat("lib/io/own_program.ts", "lib/handler.ts", "lib/handlers/respond.ts");
+    .concat("lib/io/own_program.ts", "lib/handlers/respond.ts");
   const loaded = await loadedBy("{path: /, respond: hello}");
   const wanted = loaded.filter((name) => !name.startsWith("npm:") && !others.includes(name));
   assert.deepEqual(named.toSorted(), wanted);

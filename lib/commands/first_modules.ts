@@ -47,6 +47,7 @@ import "../exchange.ts";
 import "../fields.ts";
 import "../gateway.ts";
 import "../generation.ts";
+import "../handler.ts";
 import "../io/deno_server.ts";
 import "../io/dial.ts";
 import "../io/layers.ts";
