@@ -13,8 +13,6 @@ export async function check(invocation: Invocation): Promise<number> {
 
 /** A line for each route that can never match, at its place. */
 export function shadowWarnings(table: Table): string[] {
-  // The only route has none before it.
-  if (table.routes.length < 2) return [];
   return findShadowed(table.routes).flatMap(({ index, by }) => {
     const route = table.routes[index];
     if (route === undefined) return [];
