@@ -146,6 +146,16 @@ export interface FileRequest {
   readonly value: ByteString;
 }
 
+/** Where the gateway keeps what it made of a reply that goes out over and over; it starts empty. */
+export interface Again {
+  made?: {
+    readonly status: number;
+    readonly headers: readonly HeaderPair[];
+    readonly body: Uint8Array<ArrayBuffer>;
+    response?: Response | undefined;
+  };
+}
+
 /** An answer. Header fields are clean: valid names, no control characters, no hop-by-hop fields. */
 export interface Reply {
   readonly type: "reply";
@@ -155,6 +165,8 @@ export interface Reply {
   readonly body: ReplyBody;
   /** What the program would rather have sent, with these fields, on a route that allows it. */
   readonly file?: FileRequest;
+  /** The same list of fields and the same bytes will be sent again. */
+  readonly again?: Again;
 }
 
 /** The program asks for another local resource in its stead (RFC 3875 §6.2.2). */

@@ -162,7 +162,7 @@ export class Gateway {
     if (body === null || body instanceof Uint8Array) {
       const response = body === null || forbidsBody(status)
         ? openResponse(status, headers, null)
-        : wholeResponse(status, headers, body);
+        : wholeResponse(status, headers, body, reply.again);
       this.#end(visit, status, visit.isHead || body === null ? 0 : body.length);
       return response;
     }

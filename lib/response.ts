@@ -6,47 +6,34 @@
  * twice; the length of bytes is left to it to tell; and all fields but a single one are added afterwards,
  * since a Response that is made with several registers something with the garbage collector.
  */
-import type { HeaderPair } from "./exchange.ts";
+import type { Again, HeaderPair } from "./exchange.ts";
 import { asciiText } from "./protocol/latin1.ts";
 
 /** Longer ones are dearer as strings: their characters are moved more often than copied bytes. */
 const MAX_TEXT = 16 * 1024;
 
-/** What was made last of fields that go out over and over. */
-interface Made {
-  status: number;
-  body: Uint8Array<ArrayBuffer> | undefined;
-  response: Response | undefined;
-}
+type Made = NonNullable<Again["made"]>;
 
-/** Fields that go out over and over. Most replies are none of these, and looking for them costs nothing. */
-const repeated = new WeakMap<readonly HeaderPair[], Made>();
 /** Those whose response is kept, the oldest first: a clone of it is a third less work than a new one. */
 const kept: Made[] = [];
 const MAX_KEPT = 256;
 /** Longer bodies are kept elsewhere, by their bytes. */
 const MAX_KEPT_BODY = 4096;
 
-/** Tells that these fields, this very list, will go out again, most often with the same body. */
-export function expectAgain(fields: readonly HeaderPair[]): void {
-  repeated.set(fields, { status: 0, body: undefined, response: undefined });
-}
-
 /** The response of a body that is all there. Fields are clean. */
 export function wholeResponse(
   status: number,
   fields: readonly HeaderPair[],
   body: Uint8Array<ArrayBuffer>,
+  again?: Again,
 ): Response {
-  const made = repeated.get(fields);
-  if (made === undefined || body.length > MAX_KEPT_BODY) return newResponse(status, fields, body);
-  if (made.body === body && made.status === status) {
+  if (again === undefined || body.length > MAX_KEPT_BODY) return newResponse(status, fields, body);
+  const { made } = again;
+  if (made?.body === body && made.headers === fields && made.status === status) {
     made.response ??= keep(made, newResponse(status, fields, body));
     return made.response.clone();
   }
-  made.status = status;
-  made.body = body;
-  made.response = undefined;
+  again.made = { status, headers: fields, body };
   return newResponse(status, fields, body);
 }
 

@@ -4,7 +4,6 @@ import type { HeaderPair, Reply } from "../exchange.ts";
 import { count, described, dictionary, fields, optional, quote } from "../fields.ts";
 import { defineKind, type Explanation } from "../handler.ts";
 import { forbidsBody, isFieldValue, isToken } from "../protocol/http_fields.ts";
-import { expectAgain } from "../response.ts";
 
 const headerMap = dictionary(
   v.pipe(v.string(), v.check(isToken, (issue) => `${quote(issue.input)} is no field name`)),
@@ -53,7 +52,6 @@ function fixedReply({ body = "", status = 200, headers = {} }: Options): Reply {
   const pairs: HeaderPair[] = Object.entries(headers);
   const typed = pairs.some(([name]) => name.toLowerCase() === "content-type");
   if (!typed && body !== "") pairs.unshift(["content-type", "text/plain; charset=utf-8"]);
-  expectAgain(pairs);
   const bytes = forbidsBody(status) ? null : new TextEncoder().encode(body);
-  return { type: "reply", status, headers: pairs, body: bytes };
+  return { type: "reply", status, headers: pairs, body: bytes, again: {} };
 }

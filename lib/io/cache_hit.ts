@@ -7,7 +7,6 @@ import type { Exchange, HeaderPair, Reply, ReplyBody } from "../exchange.ts";
 import { wholeSeconds, withStatus } from "../protocol/cache_answer.ts";
 import { parseCacheControl, seconds } from "../protocol/cache_control.ts";
 import { hasConditions } from "../protocol/conditional_reply.ts";
-import { expectAgain } from "../response.ts";
 import type { Stored } from "./cache_store.ts";
 import { conditionalReply } from "./conditional.ts";
 import { keptBodyOf } from "./file_body.ts";
@@ -22,8 +21,7 @@ export function hit(
   if (stored.head?.second !== second) {
     const ttl = wholeSeconds(stored.freshUntil - now);
     const headers = withStatus(agedFields(stored, now), `hit; ttl=${ttl}`);
-    expectAgain(headers);
-    stored.head = { second, headers };
+    stored.head = { second, headers, again: {} };
   }
   const { status, head } = stored;
   if (hasConditions(exchange.headers)) {
@@ -31,7 +29,8 @@ export function hit(
     return conditionalReply({ type: "reply", status, headers, body }, exchange);
   }
   const sent = body instanceof Uint8Array ? keptBodyOf(body) : body;
-  return { type: "reply", status, headers: sized(head.headers, stored, sent), body: sent };
+  const { again } = head;
+  return { type: "reply", status, headers: sized(head.headers, stored, sent), body: sent, again };
 }
 
 /** The fields, with the length of a body that does not say it by itself. */

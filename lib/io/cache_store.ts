@@ -5,7 +5,7 @@
  * Strategy: a map keeps its order, so the oldest stands first. A hit only sets a mark; whoever looks for
  * room gives a marked one a second chance. That is nearly least-recently-used, and a hit moves nothing.
  */
-import type { ByteString, HeaderPair } from "../exchange.ts";
+import type { Again, ByteString, HeaderPair } from "../exchange.ts";
 import type { CacheFile } from "./cache_file.ts";
 
 /** A reply that may be used again. Times by steadyNow(). */
@@ -29,7 +29,9 @@ export interface Stored {
   retryAt: number;
   wasUsed: boolean;
   /** The head of a hit, as it is in this second. */
-  head: { readonly second: number; readonly headers: readonly HeaderPair[] } | undefined;
+  head:
+    | { readonly second: number; readonly headers: readonly HeaderPair[]; readonly again: Again }
+    | undefined;
 }
 
 /** Looks a field of the request up, in the form in which replies vary by it. */

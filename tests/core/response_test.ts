@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { HeaderPair } from "../../lib/exchange.ts";
-import { expectAgain, readyResponse, wholeResponse } from "../../lib/response.ts";
+import type { Again, HeaderPair } from "../../lib/exchange.ts";
+import { readyResponse, wholeResponse } from "../../lib/response.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
@@ -15,16 +15,14 @@ const FIELDS: readonly HeaderPair[] = [
 ];
 const HEADERS = [["content-type", "text/plain"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]];
 
-Deno.test("wholeResponse() makes the same of fields that were announced and of others", async () => {
-  const announced = [...FIELDS];
-  expectAgain(announced);
+Deno.test("wholeResponse() makes the same of what goes out again and of what does not", async () => {
   const bodies = ["a", "a", "a", "b", "a", "é", "\u{1f600}", ""].map(bytesOf);
-  for (const fields of [FIELDS, announced]) {
+  for (const again of [undefined, {}]) {
     for (const status of [200, 404]) {
       for (const body of bodies) {
         for (let round = 0; round < 3; round++) {
           const expected = { status, headers: HEADERS, body: new TextDecoder().decode(body) };
-          assert.deepEqual(await told(wholeResponse(status, fields, body)), expected);
+          assert.deepEqual(await told(wholeResponse(status, FIELDS, body, again)), expected);
         }
       }
     }
@@ -32,10 +30,9 @@ Deno.test("wholeResponse() makes the same of fields that were announced and of o
 });
 
 Deno.test("wholeResponse() gives each client a response of its own", async () => {
-  const fields = [...FIELDS];
-  expectAgain(fields);
+  const again: Again = {};
   const body = bytesOf("same");
-  const responses = Array.from({ length: 4 }, () => wholeResponse(200, fields, body));
+  const responses = Array.from({ length: 4 }, () => wholeResponse(200, FIELDS, body, again));
   responses[2]?.headers.set("content-type", "changed");
   for (const at of [3, 1, 0]) {
     const response = responses[at];
@@ -44,15 +41,27 @@ Deno.test("wholeResponse() gives each client a response of its own", async () =>
   }
 });
 
-Deno.test("wholeResponse() goes on when more is announced than is kept", async () => {
+Deno.test("wholeResponse() goes on when more goes out again than is kept", async () => {
   const all = Array.from({ length: 600 }, (_, at) => {
     const fields: readonly HeaderPair[] = [["content-type", "text/plain"], ["x-at", `${at}`]];
-    expectAgain(fields);
-    return { fields, body: bytesOf(`${at}`) };
+    return { fields, body: bytesOf(`${at}`), again: {} };
   });
-  for (const { fields, body } of [...all, ...all, ...all.toReversed()]) {
-    const response = wholeResponse(200, fields, body);
+  for (const { fields, body, again } of [...all, ...all, ...all.toReversed()]) {
+    const response = wholeResponse(200, fields, body, again);
     assert.equal(response.headers.get("x-at"), await response.text());
+  }
+});
+
+Deno.test("wholeResponse() is not misled by a list of fields or bytes that are others", async () => {
+  const again: Again = {};
+  const [a, b] = [bytesOf("a"), bytesOf("b")];
+  const others: readonly HeaderPair[] = [["content-type", "text/html"]];
+  for (let round = 0; round < 3; round++) {
+    for (const [fields, body] of [[FIELDS, a], [FIELDS, a], [others, a], [others, b]] as const) {
+      const response = wholeResponse(200, fields, body, again);
+      assert.equal(response.headers.get("content-type"), fields[0]?.[1]);
+      assert.equal(await response.text(), new TextDecoder().decode(body));
+    }
   }
 });
 
