@@ -1,9 +1,9 @@
 /**
  * A growing buffer that requests are written into, for protocols that send variables as text: filled,
- * taken, filled again. Text is written by its code units; one beyond a byte is refused, for cut down to a
- * byte it could forge a NUL.
+ * taken, filled again.
  */
 import type { ByteString } from "../exchange.ts";
+import { writeLatin1 } from "./latin1.ts";
 
 export class ByteWriter {
   #bytes = new Uint8Array(2048);
@@ -41,16 +41,7 @@ export class ByteWriter {
 
   text(text: ByteString): void {
     this.reserve(text.length);
-    const bytes = this.#bytes;
-    let at = this.#end;
-    let seen = 0;
-    for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i);
-      seen |= code;
-      bytes[at++] = code;
-    }
-    if (seen > 0xff) throw new RangeError("Cannot encode text that is no byte string");
-    this.#end = at;
+    this.#end = writeLatin1(text, this.#bytes, this.#end);
   }
 
   /** Skips bytes, to be written by {@link patch}. */

@@ -21,6 +21,7 @@ import {
   type FcgiStream,
   type FcgiValues,
 } from "./fastcgi.ts";
+import { writeLatin1 } from "./latin1.ts";
 
 /**
  * Writes records into one growing buffer. {@link take} gives the bytes written so far, valid until the
@@ -176,10 +177,7 @@ export class FcgiEncoder {
   }
 
   #text(text: ByteString): void {
-    const bytes = this.#bytes;
-    let at = this.#end;
-    for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
-    this.#end = at;
+    this.#end = writeLatin1(text, this.#bytes, this.#end);
   }
 
   #reserve(more: number): void {

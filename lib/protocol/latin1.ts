@@ -1,5 +1,5 @@
 /**
- * Bytes as text, one code unit a byte.
+ * Bytes as text and text as bytes, one code unit a byte.
  *
  * Strategy: Node's Buffer decodes several times as fast as all else that there is, but takes as long to
  * load as the whole of a small server. So it is loaded when there is enough to do for it.
@@ -56,6 +56,31 @@ export function textOf(bytes: ByteString): string {
 function isAscii(text: string): boolean {
   // deno-lint-ignore no-control-regex
   return /^[\x00-\x7f]*$/.test(text);
+}
+
+/** Texts that are longer are written in one call of the runtime, if they are ASCII. */
+const LONG = 64;
+const ENCODER = new TextEncoder();
+
+/**
+ * Writes a text's code units as bytes, for which there has to be room, and gives their end.
+ * @throws {RangeError} when one is no byte: cut down to a byte it could forge a NUL.
+ */
+export function writeLatin1(text: ByteString, bytes: Uint8Array, start: number): number {
+  if (text.length > LONG) {
+    // What is not ASCII takes more bytes than characters, or does not find room.
+    const { read, written } = ENCODER.encodeInto(text, bytes.subarray(start));
+    if (read === text.length && written === text.length) return start + written;
+  }
+  let at = start;
+  let seen = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    seen |= code;
+    bytes[at++] = code;
+  }
+  if (seen > 0xff) throw new RangeError("Cannot encode text that is no byte string");
+  return at;
 }
 
 function slowly(bytes: Uint8Array): ByteString {
