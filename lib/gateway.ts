@@ -47,6 +47,7 @@ export class Gateway {
   readonly #tracer: Tracer | undefined;
   readonly #slowMs: number;
   readonly #sendTimeoutMs: number | undefined;
+  readonly #counts: boolean;
   #active = 0;
   #whenIdle: (() => void) | undefined;
 
@@ -61,6 +62,7 @@ export class Gateway {
     this.#sendTimeoutMs = table.server.sendTimeoutMs || undefined;
     this.#tracer = tracer;
     this.#slowMs = table.server.slowRequestMs ?? Infinity;
+    this.#counts = metrics !== undefined || tracer !== undefined || this.#slowMs < Infinity;
   }
 
   /** Requests whose answers are not yet complete. */
@@ -75,7 +77,7 @@ export class Gateway {
 
   /** Answers one request. Never throws. */
   handle(request: Request, connection: Connection): Response | Promise<Response> {
-    const visit = new Visit(request, connection);
+    const visit = new Visit(request, connection, this.#counts || this.#log.wantsAccess);
     this.#active++;
     if (this.#tracer !== undefined) visit.lifeline.trace = this.#tracer.begin(visit);
     try {
@@ -117,7 +119,7 @@ export class Gateway {
     exchange: Exchange,
     first: Outcome | Promise<Outcome>,
   ): Promise<Response> {
-    this.#sweeper.add(visit);
+    this.#watch(visit);
     try {
       let outcome = await first;
       for (let redirects = 1; outcome.type === "local-redirect"; redirects++) {
@@ -189,7 +191,7 @@ export class Gateway {
   #stream(visit: Visit, reply: Reply, body: Exclude<Reply["body"], Uint8Array | null>) {
     // Even if it was answered without waiting, it may take its time from here on.
     visit.sendTimeoutMs = this.#sendTimeoutMs;
-    this.#sweeper.add(visit);
+    this.#watch(visit);
     return deliver(body, {
       lifeline: visit.lifeline,
       progress: visit,
@@ -231,14 +233,17 @@ export class Gateway {
     });
   }
 
+  #watch(visit: Visit): void {
+    visit.linger();
+    this.#sweeper.add(visit);
+  }
+
   /** `bytes`: undefined: nobody knows. */
   #end(visit: Visit, status: number, bytes: number | undefined): void {
     this.#sweeper.delete(visit);
     this.#active--;
     if (this.#active === 0) this.#whenIdle?.();
-    const counts = this.#metrics !== undefined || this.#slowMs < Infinity ||
-      this.#tracer !== undefined;
-    if (!counts && !this.#log.wantsAccess) return;
+    if (!visit.isTold) return;
     visit.end(status, bytes);
     const { ledger } = visit;
     // A process may end after its answer did.

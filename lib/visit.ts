@@ -27,12 +27,15 @@ export interface OpenRoute {
 
 export class Visit implements Pending, Done {
   readonly id = newRequestId();
-  readonly startedAt = performance.now();
+  /** By `performance.now()`; 0 for as long as nobody wants to know. */
+  startedAt: number;
   readonly lifeline = new Lifeline();
   /** As the client sent it, whatever local redirects made of it. */
   exchange: Exchange | undefined;
   route: OpenRoute | undefined;
-  /** When the reply's head was there; 0 until then. */
+  /** The reply's head was there. */
+  answered = false;
+  /** When it was; 0 if nobody wants to know. */
   answeredAt = 0;
   /** What was answered has a life of its own, to which no time limit of a request applies. */
   isHanded = false;
@@ -48,14 +51,23 @@ export class Visit implements Pending, Done {
   /** The stable name of what went wrong. */
   failure: string | undefined;
 
-  constructor(readonly request: Request, readonly connection: Connection) {}
+  /** `isTold`: somebody will be told how long it took. Asking for the time is a tenth of a short answer. */
+  constructor(
+    readonly request: Request,
+    readonly connection: Connection,
+    readonly isTold: boolean,
+  ) {
+    this.startedAt = isTold ? performance.now() : 0;
+  }
 
-  get answered(): boolean {
-    return this.answeredAt > 0;
+  /** It will take its time: from here on at the latest that is measured. */
+  linger(): void {
+    if (this.startedAt === 0) this.startedAt = performance.now();
   }
 
   answer(): void {
-    this.answeredAt = performance.now();
+    this.answered = true;
+    if (this.isTold) this.answeredAt = performance.now();
   }
 
   /** It has come to this route: perhaps by a detour over another. */

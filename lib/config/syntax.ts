@@ -68,6 +68,8 @@ const NO_KEY = 'Cannot read this as "key: value": write a colon and a space afte
 /** By code, or by the beginning of the parser's own message. */
 const WORDING: Readonly<Record<string, string>> = {
   "All ": "Cannot place this line: indent it like the lines it belongs to",
+  "Block scalar header includes":
+    'Cannot read text on the line of "|" or ">": begin it on the next one, or put all of it in quotes',
   "Comments must": "Cannot begin a comment here: put a space before #",
   "Implicit map keys need": NO_KEY,
   "Not a YAML token": "Cannot place this text here: put it in quotes, or behind a #",

@@ -202,6 +202,10 @@ const FILES: Cases = {
     `,
     "1:20: Cannot begin a comment here: put a space before #",
   ],
+  "text behind the mark of a block": [
+    "routes:\n  - path: /\n    respond: |hi.\n",
+    '3:15: Cannot read text on the line of "|" or ">": begin it on the next one, or put all of it in quotes',
+  ],
   "a control character": [
     "routes:\n  - path: /\u0007\n    respond: hi\n",
     "2:12: Cannot read the character U+0007: this file is to be plain text",
