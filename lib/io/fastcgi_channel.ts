@@ -13,6 +13,7 @@ import type { Address } from "../fields.ts";
 import { FcgiDecoder } from "../protocol/fastcgi_decoder.ts";
 import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import { FcgiSplitter, type SplitSink } from "../protocol/fastcgi_splitter.ts";
+import { joinedOrOnly } from "../protocol/joined.ts";
 import type { Arrival, FcgiConnection, FcgiLink } from "./fastcgi_connection.ts";
 
 const MAX_BUFFERED = 262_144;
@@ -241,8 +242,7 @@ export class FcgiChannel implements FcgiLink {
   }
 
   #takeAll(): Uint8Array<ArrayBuffer> {
-    const [first] = this.#pieces;
-    const all = this.#pieces.length === 1 && first !== undefined ? first : joined(this.#pieces);
+    const all = joinedOrOnly(this.#pieces);
     this.#drop();
     return all;
   }
@@ -258,14 +258,4 @@ export class FcgiChannel implements FcgiLink {
     this.#reader = undefined;
     reader?.(arrival);
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

@@ -5,9 +5,9 @@
 import { ProtocolError } from "../errors.ts";
 import type { ByteSource } from "../exchange.ts";
 import type { Lifeline } from "../lifeline.ts";
+import { joinedOrOnly } from "../protocol/joined.ts";
 import { nextTurn } from "./http_origin_connection.ts";
 import type { Http2Stream } from "./http2_stream.ts";
-import { joined } from "./http2_socket.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -39,8 +39,7 @@ export class Http2Body implements ByteSource {
     for (let piece = await this.read(); piece !== undefined; piece = await this.read()) {
       pieces.push(piece);
     }
-    const [first] = pieces;
-    return pieces.length === 1 && first !== undefined ? first : joined(pieces);
+    return joinedOrOnly(pieces);
   }
 
   async read(): Promise<Bytes | undefined> {

@@ -9,6 +9,7 @@ import type { Lifeline } from "../lifeline.ts";
 import { BodyFramer } from "../protocol/http1_body.ts";
 import type { Framing } from "../protocol/http1_response.ts";
 import type { OriginConnection } from "./http_origin_connection.ts";
+import { joined } from "../protocol/joined.ts";
 import { copyOf } from "./short_copy.ts";
 import { giveBack } from "./taken.ts";
 
@@ -56,7 +57,7 @@ export class OriginBody implements ByteSource {
       this.#over();
       return bytes;
     }
-    const bytes = copied(pieces);
+    const bytes = joined(pieces);
     if (framer.ended) {
       this.#over();
       return bytes;
@@ -123,17 +124,4 @@ export class OriginBody implements ByteSource {
       `${this.#connection.origin.name} closed before the response was whole`,
     );
   }
-}
-
-/** The pieces in memory of their own: what they view is about to be used again. */
-function copied(pieces: readonly Bytes[]): Bytes {
-  const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return first.slice();
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

@@ -7,6 +7,7 @@
  * The work behind it ends when the last of those who wait for it has left.
  */
 import type { ByteSource } from "../exchange.ts";
+import { joinedOrOnly } from "../protocol/joined.ts";
 import { discard } from "./discard.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -116,7 +117,7 @@ export class Recording {
     this.#settle("whole");
     // Short of its promise it is not whole, however well it ended.
     if (length !== undefined && length !== this.#size) return undefined;
-    return joined(this.#pieces, this.#size);
+    return joinedOrOnly(this.#pieces);
   }
 
   async #readOn(): Promise<Bytes | undefined> {
@@ -162,16 +163,4 @@ export class Recording {
     this.#wake = [];
     for (const resume of wake) resume();
   }
-}
-
-function joined(pieces: readonly Bytes[], size: number): Bytes {
-  const [only] = pieces;
-  if (pieces.length === 1 && only !== undefined) return only;
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

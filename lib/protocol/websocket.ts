@@ -3,6 +3,7 @@
  * unmasked, fragments put together. No extension is known, so none may show.
  */
 import { ProtocolError } from "../errors.ts";
+import { joinedOrOnly } from "./joined.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -140,14 +141,14 @@ export class FrameDecoder {
     this.#headLength = 0;
     this.#due = undefined;
     const opcode = first & 0x0f;
-    if (opcode >= 8) return controlEvent(opcode, joined(pieces));
+    if (opcode >= 8) return controlEvent(opcode, joinedOrOnly(pieces));
     this.#opcode ??= opcode;
     for (const piece of pieces) {
       this.#message.push(piece);
       this.#messageSize += piece.length;
     }
     if ((first & 0x80) === 0) return undefined;
-    const data = joined(this.#message);
+    const data = joinedOrOnly(this.#message);
     const isText = this.#opcode === OPCODES.text;
     this.#message = [];
     this.#messageSize = 0;
@@ -178,16 +179,4 @@ function decodeText(data: Uint8Array): string {
   } catch {
     throw new WebSocketFault(1007, "Text is not UTF-8");
   }
-}
-
-function joined(pieces: readonly Bytes[]): Bytes {
-  const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return first;
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }
