@@ -69,7 +69,11 @@ export async function openSite(): Promise<Site> {
     uwsgi,
     origin,
     rewrite,
-    spoil: () => Deno.truncate(file, 1000),
+    // Cut at some place it might still be a table: the bracket that is left open makes sure.
+    spoil: async () => {
+      const text = await Deno.readTextFile(file);
+      await Deno.writeTextFile(file, `${text.slice(0, 1000)}\n[`);
+    },
     rotate: async () => {
       await Deno.rename(`${folder}/access.log`, `${folder}/access.log.1`);
       gateway.signal("SIGUSR1");
