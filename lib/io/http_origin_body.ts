@@ -8,8 +8,8 @@ import type { ByteSource } from "../exchange.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { BodyFramer } from "../protocol/http1_body.ts";
 import type { Framing } from "../protocol/http1_response.ts";
-import type { OriginConnection } from "./http_origin_connection.ts";
 import { joined } from "../protocol/joined.ts";
+import type { OriginConnection } from "./http_origin_connection.ts";
 import { copyOf } from "./short_copy.ts";
 import { giveBack } from "./taken.ts";
 
@@ -52,12 +52,8 @@ export class OriginBody implements ByteSource {
       else pieces.push(framer.push(chunk));
     }
     const [first] = pieces;
-    if (framer.ended && pieces.length === 1 && first !== undefined) {
-      const bytes = copyOf(first);
-      this.#over();
-      return bytes;
-    }
-    const bytes = joined(pieces);
+    const isOne = framer.ended && pieces.length === 1 && first !== undefined;
+    const bytes = isOne ? copyOf(first) : joined(pieces);
     if (framer.ended) {
       this.#over();
       return bytes;

@@ -105,7 +105,8 @@ class CutBody implements ByteSource {
   readonly #promised: number;
 
   constructor(bytes: Uint8Array<ArrayBuffer>, promised: number) {
-    this.#bytes = bytes.length === 0 ? undefined : bytes;
+    // It goes out as a stream's piece, and may lie in memory that others have a share in.
+    this.#bytes = bytes.length === 0 ? undefined : bytes.slice();
     this.#received = bytes.length;
     this.#promised = promised;
   }

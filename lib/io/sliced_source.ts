@@ -3,6 +3,7 @@
  * dropped, what lies behind the last one is not waited for.
  */
 import type { BodyPiece, ByteSource } from "../exchange.ts";
+import { joinedOrOnly } from "../protocol/joined.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -13,15 +14,7 @@ export function slicesOf(bytes: Bytes, pieces: readonly BodyPiece[]): Bytes {
   const parts = pieces.map((piece) =>
     piece instanceof Uint8Array ? piece : bytes.subarray(piece.start, piece.end)
   );
-  const [only] = parts;
-  if (only !== undefined && parts.length === 1) return only;
-  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
+  return joinedOrOnly(parts);
 }
 
 export class SlicedSource implements ByteSource {

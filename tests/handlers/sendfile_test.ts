@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { Client } from "../support/client.ts";
 import { eventually, type TestGateway, withGateway } from "../support/gateway.ts";
 import { testWith, which } from "../support/needs.ts";
+import { accepts } from "../support/nginx.ts";
 import { freePort, tempFolder, writeScript } from "../support/peers.ts";
 
 const LONG = "0123456789abcdef".repeat(20_000);
@@ -411,15 +412,6 @@ http {
     child.kill("SIGTERM");
     await child.status;
     await upstream.shutdown();
-  }
-}
-
-async function accepts(port: number): Promise<boolean> {
-  try {
-    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -728,12 +728,12 @@ Deno.test("static: what is sent from memory is the file, however often and to ho
 Deno.test("static: explain tells which file it would be", async () => {
   await using folder = await tempFolder();
   await writeTree(folder.path, {
-    "root/index.html": "i",
-    "root/a.txt": "a",
-    "root/bare/x": "x",
-    "root/404.html": "none",
+    "site/index.html": "i",
+    "site/a.txt": "a",
+    "site/bare/x": "x",
+    "site/404.html": "none",
     "routes.yaml":
-      "routes: [{path: /f/*, static: {root: root, notFound: 404.html}}, {path: /l/*, static: {root: root, index: [], listing: true}}]\n",
+      "routes: [{path: /f/*, static: {root: site, notFound: 404.html}}, {path: /l/*, static: {root: site, index: [], listing: true}}]\n",
   });
   const told = async (url: string) => {
     const args = ["explain", "-c", `${folder.path}/routes.yaml`, "--json", url];
@@ -741,19 +741,19 @@ Deno.test("static: explain tells which file it would be", async () => {
     return [target.replace(folder.path, ""), notes.join()];
   };
   assert.deepEqual(await told("/f/a.txt"), [
-    "/root/a.txt",
+    "/site/a.txt",
     "sends it as text/plain; charset=utf-8",
   ]);
-  assert.deepEqual(await told("/f/"), ["/root/index.html", "sends it as text/html; charset=utf-8"]);
+  assert.deepEqual(await told("/f/"), ["/site/index.html", "sends it as text/html; charset=utf-8"]);
   assert.deepEqual(await told("/f/none"), [
-    "/root/404.html",
+    "/site/404.html",
     "sends it as text/html; charset=utf-8 with a 404",
   ]);
   assert.deepEqual(await told("/f/bare"), [
-    "/root",
+    "/site",
     "would answer 308: the path names a folder, without its slash",
   ]);
-  assert.deepEqual(await told("/l/bare/"), ["/root/bare", "lists the folder"]);
+  assert.deepEqual(await told("/l/bare/"), ["/site/bare", "lists the folder"]);
   assert.match((await told("/l/none"))[1] ?? "", /^would answer 404: There is no file "\/none"/);
 });
 

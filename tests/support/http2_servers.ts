@@ -6,6 +6,7 @@
 import { makeCertificate } from "./certificate.ts";
 import { eventually } from "./gateway.ts";
 import { which } from "./needs.ts";
+import { accepts } from "./nginx.ts";
 import { freePort } from "./peers.ts";
 
 export interface Http2Server extends AsyncDisposable {
@@ -182,13 +183,4 @@ export async function startHttp2Server(name: ServerName, folder: string): Promis
     stop,
     [Symbol.asyncDispose]: stop,
   };
-}
-
-async function accepts(port: number): Promise<boolean> {
-  try {
-    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-    return true;
-  } catch {
-    return false;
-  }
 }
