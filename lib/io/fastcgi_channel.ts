@@ -14,7 +14,8 @@ import { FcgiDecoder } from "../protocol/fastcgi_decoder.ts";
 import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import { FcgiSplitter, type SplitSink } from "../protocol/fastcgi_splitter.ts";
 import { joinedOrOnly } from "../protocol/joined.ts";
-import type { Arrival, FcgiConnection, FcgiLink } from "./fastcgi_connection.ts";
+import type { Arrival, FcgiLink } from "./fastcgi_connection.ts";
+import type { PooledConnection } from "./fastcgi_site.ts";
 
 const MAX_BUFFERED = 262_144;
 const STALL_MS = 1000;
@@ -22,7 +23,7 @@ const STALL_MS = 1000;
 const ABORT_GRACE_MS = 1000;
 
 export class SharedConnection implements SplitSink {
-  readonly connection: FcgiConnection;
+  readonly connection: PooledConnection;
   readonly #max: number;
   readonly #onEnd: () => void;
   readonly #channels = new Map<number, FcgiChannel>();
@@ -34,7 +35,7 @@ export class SharedConnection implements SplitSink {
   #worn = false;
 
   /** `max`: requests at once. `onEnd`: the connection has ended. */
-  constructor(connection: FcgiConnection, max: number, onEnd: () => void) {
+  constructor(connection: PooledConnection, max: number, onEnd: () => void) {
     this.connection = connection;
     this.#max = max;
     this.#onEnd = onEnd;

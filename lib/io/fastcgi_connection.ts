@@ -50,8 +50,6 @@ export class FcgiConnection implements FcgiLink {
   readonly encoder = new FcgiEncoder();
   /** Requests answered so far; 0 also tells that the application has not accepted it for certain. */
   served = 0;
-  /** When it is not to be kept any longer, by `performance.now()`. */
-  keptUntil = Infinity;
   /** Called when the application closes the connection while it idles. */
   onIdleClose: (() => void) | undefined;
 

@@ -10,8 +10,9 @@ import type { ServiceStatus, Stateful } from "../handler.ts";
 import { Lifeline } from "../lifeline.ts";
 import { decodePairs } from "../protocol/fastcgi.ts";
 import { FcgiChannel, SharedConnection } from "./fastcgi_channel.ts";
-import { FcgiConnection, type FcgiLink } from "./fastcgi_connection.ts";
+import type { FcgiLink } from "./fastcgi_connection.ts";
 import type { FcgiPool } from "./fastcgi_pool.ts";
+import { PooledConnection } from "./fastcgi_site.ts";
 import type { FcgiSource } from "./fastcgi_source.ts";
 import { Slots } from "./slots.ts";
 import type { WaitingOptions } from "./waiting_line.ts";
@@ -134,7 +135,7 @@ export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable, S
     this.#share(await this.#pool.fresh(new Lifeline()), perConnection);
   }
 
-  #share(connection: FcgiConnection, perConnection: number): void {
+  #share(connection: PooledConnection, perConnection: number): void {
     const shared = new SharedConnection(connection, perConnection, () => {
       clearTimeout(this.#idle.get(shared));
       this.#shared.delete(shared);
@@ -176,7 +177,7 @@ export class FcgiMultiplexer implements FcgiSource<FcgiLink>, AsyncDisposable, S
 
 /** §4.1; a partial answer is one. Undefined: none came in time, or none that can be read. */
 async function askValues(
-  connection: FcgiConnection,
+  connection: PooledConnection,
 ): Promise<ReadonlyMap<string, string> | undefined> {
   const { encoder, decoder } = connection;
   encoder.values("get-values", QUESTIONS);
@@ -210,8 +211,8 @@ function limitOf(text: string | undefined): number {
   return text !== undefined && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : Infinity;
 }
 
-function connectionOf(link: FcgiLink): FcgiConnection {
+function connectionOf(link: FcgiLink): PooledConnection {
   if (link instanceof FcgiChannel) return link.shared.connection;
-  if (link instanceof FcgiConnection) return link;
+  if (link instanceof PooledConnection) return link;
   throw new TypeError("No link of this pool");
 }

@@ -11,8 +11,7 @@ import type { Lifeline } from "../lifeline.ts";
 import { connecting } from "./connecting.ts";
 import { closeQuietly, dial, isGone } from "./dial.ts";
 import type { Endpoint, EndpointSink } from "./endpoint.ts";
-import { FcgiConnection } from "./fastcgi_connection.ts";
-import { Site } from "./fastcgi_site.ts";
+import { PooledConnection, Site } from "./fastcgi_site.ts";
 import { Sites, type SitesOptions } from "./fastcgi_sites.ts";
 import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
@@ -33,8 +32,7 @@ const RETRY_MS = 20;
 export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   readonly #options: PoolOptions;
   readonly #sites: Sites;
-  readonly #busy = new Map<FcgiConnection, Site>();
-  readonly #line: WaitingLine<FcgiConnection>;
+  readonly #line: WaitingLine<PooledConnection>;
   #warming = 0;
   #closed = false;
 
@@ -65,7 +63,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     let max = 0;
     for (const { endpoint } of this.#sites.members) if (!endpoint.backup) max += endpoint.max;
     const idle = this.#sites.resting;
-    const pool = { busy: this.#busy.size, idle, waiting: this.waiting, max };
+    const pool = { busy: this.#sites.busy, idle, waiting: this.waiting, max };
     return { pool, upstreams: this.#sites.status() };
   }
 
@@ -91,7 +89,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
    * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}; or the lifeline's
    * reason.
    */
-  acquire(lifeline: Lifeline, once = false): FcgiConnection | Promise<FcgiConnection> {
+  acquire(lifeline: Lifeline, once = false): PooledConnection | Promise<PooledConnection> {
     lifeline.throwIfCut();
     if (once && this.#sites.resting > 0) return nextTurn().then(() => this.acquire(lifeline));
     const site = this.#sites.pick();
@@ -99,7 +97,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   }
 
   /** A fresh connection, elsewhere if possible for a request that found its own broken. */
-  fresh(lifeline: Lifeline, broken?: FcgiConnection): Promise<FcgiConnection> {
+  fresh(lifeline: Lifeline, broken?: PooledConnection): Promise<PooledConnection> {
     const tried = this.#sites.members.filter(({ endpoint }) =>
       endpoint.address === broken?.address
     );
@@ -107,31 +105,29 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     return this.#connect(lifeline, site);
   }
 
-  hasOther(refusing: FcgiConnection): boolean {
+  hasOther(refusing: PooledConnection): boolean {
     return this.#sites.members.some(({ endpoint, hasRoom }) =>
       endpoint.address !== refusing.address && hasRoom
     );
   }
 
   /** The application answers on a connection that was fresh. */
-  heard(connection: FcgiConnection): void {
-    const site = this.#busy.get(connection);
-    if (site === undefined) return;
+  heard(connection: PooledConnection): void {
+    const { site } = connection;
     site.settle(connection);
     this.#sites.succeeded(site);
   }
 
   /** The application closed a fresh connection without an answer. */
-  broken(connection: FcgiConnection): void {
-    const site = this.#busy.get(connection);
-    if (site !== undefined) this.#sites.failed(site, "it closed a connection without an answer");
+  broken(connection: PooledConnection): void {
+    this.#sites.failed(connection.site, "it closed a connection without an answer");
   }
 
   /** Gives a connection back after its request. `reusable`: both sides are at a record border. */
-  release(connection: FcgiConnection, reusable: boolean): void {
-    const site = this.#busy.get(connection);
-    if (site === undefined) return;
-    this.#busy.delete(connection);
+  release(connection: PooledConnection, reusable: boolean): void {
+    if (!connection.busy) return;
+    connection.busy = false;
+    const { site } = connection;
     site.settle(connection);
     connection.served++;
     site.busy--;
@@ -139,49 +135,48 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     // A kept connection, too, may be the one that shows an endpoint to be back.
     if (reusable) this.#sites.succeeded(site);
     const now = performance.now();
-    if (!reusable || !this.#isKept(connection, site, now)) {
-      return this.#sites.retire(connection, site);
-    }
+    if (!reusable || !this.#isKept(connection, now)) return this.#sites.retire(connection);
     const waiter = this.#line.next();
     if (waiter !== undefined) {
-      this.#occupy(connection, site);
+      this.#occupy(connection);
       return waiter.resolve(connection);
     }
-    this.#sites.rest(connection, site, now);
+    this.#sites.rest(connection, now);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#sites.close();
-    for (const connection of this.#busy.keys()) connection.close();
     for (let waiter = this.#line.next(); waiter !== undefined; waiter = this.#line.next()) {
       waiter.reject(new GatewayError(503, "shutting-down", "The server stops"));
     }
     await Promise.resolve();
   }
 
-  #isKept(connection: FcgiConnection, site: Site, now: number): boolean {
+  #isKept(connection: PooledConnection, now: number): boolean {
     const { keepAlive, maxRequests } = this.#options;
+    const { site } = connection;
     if (!keepAlive || this.#closed || connection.closed || site.onEmpty !== undefined) return false;
     if (now >= connection.keptUntil || connection.served >= maxRequests) return false;
     return !site.shouldYield(now);
   }
 
-  #wake(site: Site): FcgiConnection | undefined {
+  #wake(site: Site): PooledConnection | undefined {
     const connection = this.#sites.wake(site);
-    if (connection !== undefined) this.#occupy(connection, site);
+    if (connection !== undefined) this.#occupy(connection);
     return connection;
   }
 
   /** The connection has a request. */
-  #occupy(connection: FcgiConnection, site: Site): void {
-    this.#busy.set(connection, site);
+  #occupy(connection: PooledConnection): void {
+    const { site } = connection;
+    connection.busy = true;
     site.busy++;
     site.tally.requests++;
     site.endpoint.usage?.begin();
   }
 
-  #connect(lifeline: Lifeline, site: Site | undefined): Promise<FcgiConnection> {
+  #connect(lifeline: Lifeline, site: Site | undefined): Promise<PooledConnection> {
     if (site !== undefined) return this.#connectFor(lifeline, site);
     const waiting = this.#line.wait(lifeline);
     this.#options.onFull?.();
@@ -189,7 +184,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   }
 
   /** Opens a connection for a request; if that ends first, the connection is there for the next. */
-  #connectFor(lifeline: Lifeline, site: Site): Promise<FcgiConnection> {
+  #connectFor(lifeline: Lifeline, site: Site): Promise<PooledConnection> {
     return connecting(lifeline, this.#open(site), (spare) => this.release(spare, true));
   }
 
@@ -197,7 +192,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
    * Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve.
    * While all have just gone, it waits a while for one to come back.
    */
-  async #open(site: Site): Promise<FcgiConnection> {
+  async #open(site: Site): Promise<PooledConnection> {
     const tried = new Set<Site>();
     const began = performance.now();
     this.#claim(site);
@@ -238,20 +233,21 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     site.busy++;
   }
 
-  async #dial(site: Site): Promise<FcgiConnection> {
+  async #dial(site: Site): Promise<PooledConnection> {
     const { address } = site.endpoint;
     const socket = await dial(address, this.#options.connectTimeoutMs);
     if (this.#closed) {
       closeQuietly(socket);
       throw new GatewayError(503, "shutting-down", "The server stops");
     }
-    const connection = new FcgiConnection(socket, address);
-    connection.onIdleClose = () => this.#sites.lose(connection, site);
+    const connection = new PooledConnection(socket, site);
+    connection.onIdleClose = () => this.#sites.lose(connection);
+    this.#sites.welcome(connection);
     const now = performance.now();
     // Those that were opened together shall not all end together.
     connection.keptUntil = now + this.#options.maxAgeMs * (1 - Math.random() / 4);
     site.busy--;
-    this.#occupy(connection, site);
+    this.#occupy(connection);
     site.expect(connection, now);
     return connection;
   }
@@ -281,9 +277,8 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   }
 
   /** Nobody had it yet. */
-  #restEarly(connection: FcgiConnection): void {
-    const site = this.#busy.get(connection);
-    if (site !== undefined) site.tally.requests--;
+  #restEarly(connection: PooledConnection): void {
+    connection.site.tally.requests--;
     this.release(connection, true);
   }
 }

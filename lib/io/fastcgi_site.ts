@@ -9,15 +9,27 @@
  */
 import { formatAddress } from "../fields.ts";
 import { type Member, Tally } from "./balancer.ts";
+import type { Socket } from "./dial.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { FcgiConnection } from "./fastcgi_connection.ts";
+import { FcgiConnection } from "./fastcgi_connection.ts";
 
 /** A fresh connection that has no answer after this time suggests a full application. */
 export const UNACCEPTED_MS = 50;
 
-interface Resting {
-  readonly connection: FcgiConnection;
-  readonly since: number;
+/** A connection with what the pool knows of it. What all requests need is no further than this. */
+export class PooledConnection extends FcgiConnection {
+  readonly site: Site;
+  /** It has a request. */
+  busy = false;
+  /** When it is not to be kept any longer, by `performance.now()`. */
+  keptUntil = Infinity;
+  /** When it came to rest. */
+  restsSince = 0;
+
+  constructor(socket: Socket, site: Site) {
+    super(socket, site.endpoint.address);
+    this.site = site;
+  }
 }
 
 export class Site implements Member {
@@ -32,9 +44,9 @@ export class Site implements Member {
   /** Called when no connection is left; set on an endpoint that was removed. */
   onEmpty: (() => void) | undefined;
   /** The longest at rest come first. */
-  readonly #resting: Resting[] = [];
+  readonly #resting: PooledConnection[] = [];
   /** Fresh connections without an answer, and when the next kept one is to be given up for them. */
-  readonly #unaccepted = new Map<FcgiConnection, number>();
+  readonly #unaccepted = new Map<PooledConnection, number>();
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
@@ -63,36 +75,36 @@ export class Site implements Member {
     return this.#unaccepted.size;
   }
 
-  rest(connection: FcgiConnection, now: number): void {
-    this.#resting.push({ connection, since: now });
+  rest(connection: PooledConnection, now: number): void {
+    connection.restsSince = now;
+    this.#resting.push(connection);
   }
 
   /** The connection that came to rest last. */
-  wake(): FcgiConnection | undefined {
-    return this.#resting.pop()?.connection;
+  wake(): PooledConnection | undefined {
+    return this.#resting.pop();
   }
 
   /** The connection that has rested longest, if it came to rest before `before`. */
-  wakeOldest(before = Infinity): FcgiConnection | undefined {
+  wakeOldest(before = Infinity): PooledConnection | undefined {
     const [oldest] = this.#resting;
-    if (oldest === undefined || oldest.since >= before) return undefined;
-    this.#resting.shift();
-    return oldest.connection;
+    if (oldest === undefined || oldest.restsSince >= before) return undefined;
+    return this.#resting.shift();
   }
 
   /** Takes a connection out of those at rest. */
-  drop(connection: FcgiConnection): void {
-    const index = this.#resting.findIndex((resting) => resting.connection === connection);
+  drop(connection: PooledConnection): void {
+    const index = this.#resting.indexOf(connection);
     if (index >= 0) this.#resting.splice(index, 1);
   }
 
   /** A fresh connection gets its first request. */
-  expect(connection: FcgiConnection, now: number): void {
+  expect(connection: PooledConnection, now: number): void {
     this.#unaccepted.set(connection, now + UNACCEPTED_MS);
   }
 
   /** It was accepted, or is no more. */
-  settle(connection: FcgiConnection): void {
+  settle(connection: PooledConnection): void {
     if (this.#unaccepted.size > 0) this.#unaccepted.delete(connection);
   }
 

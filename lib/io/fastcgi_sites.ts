@@ -3,8 +3,7 @@
  * may, the places that are taken, and when one is given up for a request that waits to be accepted.
  */
 import { type Balance, Balancer, type HealthOptions } from "./balancer.ts";
-import type { FcgiConnection } from "./fastcgi_connection.ts";
-import { Site, UNACCEPTED_MS } from "./fastcgi_site.ts";
+import { type PooledConnection, Site, UNACCEPTED_MS } from "./fastcgi_site.ts";
 
 export interface SitesOptions {
   /** How long a connection rests before it is closed. */
@@ -31,6 +30,7 @@ export interface SitesUser {
 export class Sites extends Balancer<Site> {
   readonly #options: SitesOptions;
   readonly #user: SitesUser;
+  readonly #connections = new Set<PooledConnection>();
   #resting = 0;
   #keeper: ReturnType<typeof setInterval> | undefined;
   #yielding: ReturnType<typeof setTimeout> | undefined;
@@ -48,21 +48,31 @@ export class Sites extends Balancer<Site> {
     return this.#resting;
   }
 
+  /** Connections that have a request. */
+  get busy(): number {
+    return this.#connections.size - this.#resting;
+  }
+
   /** Whether somebody waits for the application to accept a connection. */
   get isContended(): boolean {
     return this.members.some(({ unaccepted }) => unaccepted > 0);
   }
 
-  rest(connection: FcgiConnection, site: Site, now: number): void {
-    if (this.#resting >= this.#options.maxIdle) return this.retire(connection, site);
+  /** A connection was opened. */
+  welcome(connection: PooledConnection): void {
+    this.#connections.add(connection);
+  }
+
+  rest(connection: PooledConnection, now: number): void {
+    if (this.#resting >= this.#options.maxIdle) return this.retire(connection);
     connection.rest();
-    site.rest(connection, now);
+    connection.site.rest(connection, now);
     this.#resting++;
     this.#keep();
     this.#yieldSoon();
   }
 
-  wake(site: Site): FcgiConnection | undefined {
+  wake(site: Site): PooledConnection | undefined {
     const connection = site.wake();
     if (connection === undefined) return undefined;
     this.#resting--;
@@ -78,15 +88,16 @@ export class Sites extends Balancer<Site> {
   }
 
   /** The application has closed a connection at rest. */
-  lose(connection: FcgiConnection, site: Site): void {
-    site.drop(connection);
+  lose(connection: PooledConnection): void {
+    connection.site.drop(connection);
     this.#resting--;
-    this.leave(site);
+    this.retire(connection);
   }
 
-  retire(connection: FcgiConnection, site: Site): void {
+  retire(connection: PooledConnection): void {
     connection.close();
-    this.leave(site);
+    this.#connections.delete(connection);
+    this.leave(connection.site);
   }
 
   retireResting(site: Site): void {
@@ -104,13 +115,14 @@ export class Sites extends Balancer<Site> {
     clearInterval(this.#keeper);
     clearTimeout(this.#yielding);
     for (const site of this.members) this.retireResting(site);
+    for (const connection of this.#connections) connection.close();
   }
 
   #retireOldest(site: Site, before?: number): boolean {
     const connection = site.wakeOldest(before);
     if (connection === undefined) return false;
     this.#resting--;
-    this.retire(connection, site);
+    this.retire(connection);
     return true;
   }
 

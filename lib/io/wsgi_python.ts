@@ -25,7 +25,7 @@ import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import { resolvePath } from "../values.ts";
 import type { EndpointSource } from "./endpoint.ts";
 import { converse } from "./fastcgi_client.ts";
-import type { FcgiConnection } from "./fastcgi_connection.ts";
+import type { PooledConnection } from "./fastcgi_site.ts";
 import { FcgiPool } from "./fastcgi_pool.ts";
 import { type Look, lookAt } from "./readiness.ts";
 import { type Spawn, spawnPermissions, spawnUpstream } from "./spawn.ts";
@@ -228,7 +228,7 @@ class PythonPool extends FcgiPool {
    * When a client has left, its connection is closed but the application may go on until it next says
    * something. Its place comes free when the process takes a connection again.
    */
-  override release(connection: FcgiConnection, reusable: boolean): void {
+  override release(connection: PooledConnection, reusable: boolean): void {
     const { address } = connection;
     if (!connection.closed || address.transport !== "unix") {
       return super.release(connection, reusable);
