@@ -75,7 +75,7 @@ export class SharedConnection implements SplitSink {
   write(bytes: Uint8Array): Promise<boolean> {
     const own = bytes.slice();
     const done = this.#written.then(() => this.connection.send(own));
-    this.#written = done.catch(() => {});
+    this.#written = done;
     return done;
   }
 
@@ -185,6 +185,12 @@ export class FcgiChannel implements FcgiLink {
     return this.shared.write(this.encoder.take());
   }
 
+  async flushFirst(): Promise<boolean> {
+    const sent = await this.flush();
+    if (!sent) this.close();
+    return sent;
+  }
+
   receive(): Promise<Arrival> {
     if (this.buffered > 0) return Promise.resolve(this.#takeAll());
     if (this.#whole || this.#closed) return Promise.resolve(undefined);
@@ -199,7 +205,7 @@ export class FcgiChannel implements FcgiLink {
     if (!this.#aborted && !this.ended && !this.#whole) {
       this.encoder.take();
       this.encoder.abortRequest(this.requestId);
-      this.flush().catch(() => {});
+      this.flush();
     }
     this.#aborted = true;
     this.close();

@@ -93,7 +93,8 @@ class Conversation<Link extends FcgiLink> {
         if (stdout === undefined && await this.#foundNobody()) break;
         if (stdout?.length === 0 && this.#unshares()) break;
         const outcome = this.#takeHead(reader, stdout);
-        if (outcome !== undefined) return await outcome;
+        // Nearly all are here: to wait would take another turn.
+        if (outcome !== undefined) return outcome instanceof Promise ? await outcome : outcome;
       }
     } catch (error) {
       if (lifeline.reason !== undefined || !this.#isRefused(error)) {
@@ -125,28 +126,12 @@ class Conversation<Link extends FcgiLink> {
     if (short !== undefined && short.length <= SHORT_BODY) {
       encoder.stream("stdin", requestId, short);
       encoder.endStream("stdin", requestId);
-      this.#write();
+      this.#writing = this.#link.flushFirst();
     } else {
       this.#fed = false;
-      this.#feedBehind(body);
+      this.#writing = this.#link.flushFirst();
+      this.#writing.then((sent) => sent && body !== null ? this.#feed(body) : undefined);
     }
-  }
-
-  /** Writes what the encoder holds, the first of the request; says whether the rest may follow. */
-  async #write(): Promise<boolean> {
-    try {
-      this.#writing = this.#link.flush();
-      if (await this.#writing) return true;
-      // Nobody has the request: no reply is to come, and whoever waits for it need not.
-      this.#link.close();
-    } catch {
-      // The application has a part and is gone. It may have answered before: the reading tells.
-    }
-    return false;
-  }
-
-  async #feedBehind(body: SizedBody | null): Promise<void> {
-    if (await this.#write() && body !== null) await this.#feed(body);
   }
 
   /** Sends the body while the reply is being read. */
@@ -162,8 +147,7 @@ class Conversation<Link extends FcgiLink> {
         piece = body.bytes === undefined ? await body.read() : undefined;
       }
       encoder.endStream("stdin", requestId);
-      await this.#link.flush();
-      this.#fed = true;
+      this.#fed = await this.#link.flush();
     } catch (error) {
       body.close();
       // A connection that breaks under the feed shows in the reply; a client's fault ends it all.
@@ -188,7 +172,7 @@ class Conversation<Link extends FcgiLink> {
 
   /** No reply came: whether the request may be sent again. */
   async #foundNobody(): Promise<boolean> {
-    this.#sent = await this.#writing?.catch(() => true) ?? true;
+    this.#sent = await this.#writing ?? true;
     this.#blame();
     return this.#mayRepeat();
   }

@@ -29,10 +29,12 @@ export interface FcgiLink {
   readonly served: number;
   readonly closed: boolean;
   /**
-   * Writes what the encoder holds; says whether the application may have got any of it. Rejects when the
-   * peer is gone behind a part.
+   * Writes what the encoder holds; says whether the application may have got any of it. Of one that is
+   * gone behind a part the reading tells: it may have answered before.
    */
   flush(): Promise<boolean>;
+  /** {@link flush} of a request's first bytes: closes where nobody got them, for no reply is to come. */
+  flushFirst(): Promise<boolean>;
   /** The next bytes. They are valid until the next call; {@link keepBuffer} makes them last. */
   receive(): Promise<Arrival>;
   /** Hands the buffer of the last arrival over to the caller; the next read gets a fresh one. */
@@ -83,16 +85,29 @@ export class FcgiConnection implements FcgiLink {
     return this.send(this.encoder.take());
   }
 
+  flushFirst(): Promise<boolean> {
+    return this.#write(this.encoder.take(), this.#unsent);
+  }
+
   /** {@link flush}, of bytes as they are. */
-  async send(bytes: Uint8Array): Promise<boolean> {
-    let written: number;
+  send(bytes: Uint8Array): Promise<boolean> {
+    return this.#write(bytes, isNothing);
+  }
+
+  /** `failed`: a write fails as a whole; had the peer been able to take a part, it would have said so. */
+  #write(bytes: Uint8Array, failed: () => boolean): Promise<boolean> {
+    return this.#socket.write(bytes).then(
+      (written) => written === bytes.length || this.#writeRest(bytes.subarray(written)),
+      failed,
+    );
+  }
+
+  async #writeRest(bytes: Uint8Array): Promise<boolean> {
     try {
-      written = await this.#socket.write(bytes);
+      await writeAll(this.#socket, bytes);
     } catch {
-      // A write fails as a whole: had the peer been able to take a part, it would have said so.
-      return false;
+      // The reading tells.
     }
-    if (written < bytes.length) await writeAll(this.#socket, bytes.subarray(written));
     return true;
   }
 
@@ -108,7 +123,7 @@ export class FcgiConnection implements FcgiLink {
   abort(): void {
     this.encoder.take();
     this.encoder.abortRequest(this.requestId);
-    this.flush().catch(() => {});
+    this.flush();
     this.close();
   }
 
@@ -129,6 +144,11 @@ export class FcgiConnection implements FcgiLink {
     return count === null ? undefined : this.#buffer.subarray(0, count);
   };
 
+  readonly #unsent = (): boolean => {
+    this.close();
+    return false;
+  };
+
   /** A reset reads as an end: either way nothing more comes, and the protocol tells what was whole. */
   readonly #lost = (): Arrival => {
     this.#reading = undefined;
@@ -141,4 +161,8 @@ export class FcgiConnection implements FcgiLink {
     this.close();
     this.onIdleClose?.();
   };
+}
+
+function isNothing(): boolean {
+  return false;
 }
