@@ -62,13 +62,16 @@ export class Lifeline {
   /** Calls `listener` when the work shall end; at once if it already shall. */
   onCut(listener: CutListener): void {
     if (this.#reason !== undefined) return listener(this.#reason);
-    this.#listeners ??= [];
-    this.#listeners.push(listener);
+    if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
   }
 
   /** Takes a listener off again. */
   forget(listener: CutListener): void {
-    const index = this.#listeners?.indexOf(listener) ?? -1;
-    if (index >= 0) this.#listeners?.splice(index, 1);
+    const listeners = this.#listeners;
+    if (listeners === undefined) return;
+    // Mostly it is the last one, and `splice` would make an array of it.
+    if (listeners.at(-1) === listener) listeners.pop();
+    else this.#listeners = listeners.filter((other) => other !== listener);
   }
 }

@@ -62,7 +62,8 @@ export class Visit implements Pending, Done {
 
   /** It will take its time: from here on at the latest that is measured. */
   linger(): void {
-    if (this.startedAt === 0) this.startedAt = performance.now();
+    // Asking for the time costs something, and what was handed over was handed over just now.
+    if (this.startedAt === 0) this.startedAt = this.lifeline.handedOverAt || performance.now();
   }
 
   answer(): void {

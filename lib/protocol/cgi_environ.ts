@@ -52,6 +52,7 @@ export function planEnviron(
     ["GATEWAY_INTERFACE", "CGI/1.1"],
     ["SERVER_SOFTWARE", SERVER_SOFTWARE],
     ["REDIRECT_STATUS", "200"],
+    ["SERVER_PROTOCOL", SERVER_PROTOCOL],
   ];
   if (root !== undefined) constants.push(["DOCUMENT_ROOT", root]);
   const overridden = new Set(Object.keys(env));
@@ -162,7 +163,6 @@ function walkFiles(
 
 function walkEnds(exchange: Exchange, sink: EnvironSink): void {
   const { client, server, scheme } = exchange;
-  sink.set("SERVER_PROTOCOL", SERVER_PROTOCOL);
   sink.set("SERVER_NAME", exchange.hostname);
   sink.set("SERVER_PORT", String(server.port || (scheme === "https" ? 443 : 80)));
   sink.set("SERVER_ADDR", server.address);
