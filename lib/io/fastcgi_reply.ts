@@ -9,6 +9,7 @@ import type { Exchange } from "../exchange.ts";
 import { formatAddress } from "../fields.ts";
 import type { ServiceLog } from "../handler.ts";
 import type { FcgiRecord, FcgiRole } from "../protocol/fastcgi.ts";
+import { wholeReply } from "../protocol/fastcgi_whole.ts";
 import type { Arrival, FcgiLink } from "./fastcgi_connection.ts";
 import { ProgramLog } from "./program_log.ts";
 
@@ -68,8 +69,13 @@ export class FcgiReply {
   take(arrival: Arrival): Uint8Array<ArrayBuffer> | undefined {
     this.#request.exchange.lifeline.throwIfCut();
     if (arrival === undefined) return undefined;
+    const { decoder, requestId } = this.#link;
+    const whole = this.heard ? undefined : wholeReply(arrival, requestId);
     this.heard = true;
-    const { decoder } = this.#link;
+    if (whole !== undefined) {
+      this.ended = true;
+      return whole;
+    }
     decoder.push(arrival);
     let start = 0;
     let end = 0;
