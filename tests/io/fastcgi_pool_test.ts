@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../../lib/errors.ts";
 import { HEALTH } from "../../lib/io/balancer.ts";
-import type { FcgiConnection } from "../../lib/io/fastcgi_connection.ts";
+import type { PooledConnection } from "../../lib/io/fastcgi_site.ts";
 import { FcgiPool, type PoolOptions } from "../../lib/io/fastcgi_pool.ts";
 import { Lifeline } from "../../lib/lifeline.ts";
 import { eventually } from "../support/gateway.ts";
@@ -83,7 +83,7 @@ async function withPool(
   await body({ pool, places, folder });
 }
 
-async function take(pool: FcgiPool, lifeline = new Lifeline()): Promise<FcgiConnection> {
+async function take(pool: FcgiPool, lifeline = new Lifeline()): Promise<PooledConnection> {
   return await pool.acquire(lifeline);
 }
 
@@ -329,7 +329,7 @@ Deno.test("FcgiPool keeps as many connections warm as it is told, and replaces t
 
 Deno.test("FcgiPool gives one kept connection up for each that is not accepted, and no more", async () => {
   await withPool({ max: [8] }, async ({ pool }) => {
-    const kept: FcgiConnection[] = [];
+    const kept: PooledConnection[] = [];
     for (let count = 0; count < 4; count++) {
       const connection = await take(pool);
       pool.heard(connection);
@@ -424,7 +424,7 @@ Deno.test("FcgiPool turns everybody away when it closes", async () => {
 
 Deno.test("FcgiPool under contention gives every connection to one request at a time", async () => {
   await withPool({ max: [3], options: { queue: 1000 } }, async ({ pool }) => {
-    const held = new Set<FcgiConnection>();
+    const held = new Set<PooledConnection>();
     const visit = async (index: number) => {
       const connection = await take(pool);
       assert.ok(!held.has(connection));
