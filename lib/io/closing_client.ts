@@ -12,7 +12,12 @@
 import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
 import type { ByteSource, Exchange, Outcome, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
-import { HeadReader, type HeadReply, interpretHead } from "../protocol/cgi_response.ts";
+import {
+  HeadReader,
+  type HeadReply,
+  type Interpreted,
+  interpretHead,
+} from "../protocol/cgi_response.ts";
 import type { ClosingUpstream, Reached } from "./closing_upstream.ts";
 import { writeAll } from "./dial.ts";
 import { replyOf } from "./reply.ts";
@@ -41,25 +46,25 @@ const SHORT_PIECE = 16_384;
  * @throws {GatewayError} as {@link ClosingUpstream.reach}.
  * @throws {ProtocolError} when the reply breaks RFC 3875's rules before its head is whole.
  */
-export async function converse(
-  upstream: ClosingUpstream,
-  request: ClosingRequest,
-): Promise<Outcome> {
-  try {
-    const reached = await upstream.reach(request.exchange.lifeline);
-    return await new Conversation(upstream, reached, request).open();
-  } catch (error) {
-    request.body?.close();
-    throw error;
-  }
+export function converse(upstream: ClosingUpstream, request: ClosingRequest): Promise<Outcome> {
+  return new Conversation(upstream, request).begin();
 }
 
+/** Of who has no connection yet. */
+const NO_BUFFER: Bytes = new Uint8Array(0);
+
+/**
+ * Up to the reply's head one step calls the next: with a connection for each request, promises that wait
+ * for promises were a fifth of all the work.
+ */
 class Conversation implements ByteSource {
   readonly #upstream: ClosingUpstream;
-  readonly #reached: Reached;
   readonly #request: ClosingRequest;
-  readonly #onCut = () => this.#release();
-  #buffer: Bytes;
+  readonly #outcome = Promise.withResolvers<Outcome>();
+  readonly #head: HeadReader;
+  /** Undefined: not connected yet. */
+  #reached: Reached | undefined;
+  #buffer = NO_BUFFER;
   /** How far the buffer is filled. */
   #filled = 0;
   /** The read under way, if one is. */
@@ -71,26 +76,33 @@ class Conversation implements ByteSource {
   #reset = false;
   #released = false;
 
-  constructor(upstream: ClosingUpstream, reached: Reached, request: ClosingRequest) {
+  constructor(upstream: ClosingUpstream, request: ClosingRequest) {
     this.#upstream = upstream;
-    this.#reached = reached;
     this.#request = request;
-    this.#buffer = upstream.takeBuffer();
+    this.#head = new HeadReader(request.maxReplyHead);
   }
 
-  async open(): Promise<Outcome> {
+  /** Settles with the head, or why there is none. */
+  begin(): Promise<Outcome> {
     const { lifeline } = this.#request.exchange;
-    try {
-      lifeline.throwIfCut();
-      lifeline.onCut(this.#onCut);
-      this.#feed();
-      lifeline.handOver();
-      return await this.#readHead();
-    } catch (error) {
-      this.#release();
-      throw lifeline.reason ?? error;
-    }
+    lifeline.onCut(this.#fail);
+    if (!this.#released) this.#upstream.reach(lifeline).then(this.#converse, this.#fail);
+    return this.#outcome.promise;
   }
+
+  readonly #converse = (reached: Reached): void => {
+    if (this.#released) return this.#upstream.leave(reached);
+    this.#reached = reached;
+    this.#buffer = this.#upstream.takeBuffer();
+    this.#feed(reached);
+    this.#request.exchange.lifeline.handOver();
+    this.#receiveHead(reached);
+  };
+
+  readonly #fail = (error: unknown): void => {
+    this.#release();
+    this.#outcome.reject(error);
+  };
 
   async read(): Promise<Bytes | undefined> {
     const early = this.#early;
@@ -110,11 +122,11 @@ class Conversation implements ByteSource {
   }
 
   /** Writes the request, while the reply is being read. */
-  async #feed(): Promise<void> {
+  async #feed({ socket }: Reached): Promise<void> {
     const { packet, body, exchange } = this.#request;
-    const { socket } = this.#reached;
     try {
-      await writeAll(socket, packet);
+      const written = await socket.write(packet);
+      if (written < packet.length) await writeAll(socket, packet.subarray(written));
       if (body === null) return;
       let piece = await body.read(true);
       for (; piece !== undefined; piece = await body.read(true)) await writeAll(socket, piece);
@@ -127,35 +139,62 @@ class Conversation implements ByteSource {
     }
   }
 
-  async #readHead(): Promise<Outcome> {
-    const reader = new HeadReader(this.#request.maxReplyHead);
-    for (;;) {
-      const piece = await this.#receive();
-      if (piece === undefined) throw this.#noHead(reader);
-      const head = reader.push(piece);
-      if (head === undefined) continue;
-      const interpreted = interpretHead(head.fields);
-      if (interpreted.type === "reply") return await this.#reply(interpreted, head.rest.length);
-      this.#release();
-      return interpreted;
-    }
+  #receiveHead({ socket }: Reached): void {
+    this.#reading = socket.read(this.#room());
+    this.#reading.then(this.#takeHead, this.#missHead);
   }
 
-  /** @param rest Bytes of body at the buffer's end. */
-  async #reply(head: HeadReply, rest: number): Promise<Outcome> {
-    const { exchange, log } = this.#request;
-    const start = this.#filled - rest;
-    // What an answer to HEAD promises is not to come (RFC 9110 §8.6).
-    this.#due = exchange.method === "HEAD" ? undefined : head.contentLength;
-    const whole = exchange.method !== "HEAD" && await this.#arrives(start);
-    const bytes = this.#buffer.subarray(start, this.#filled);
-    if (whole) {
-      const copy = copyOf(bytes);
-      this.#release();
-      return replyOf(head, copy, exchange, log);
+  readonly #missHead = (): void => {
+    this.#reset = true;
+    this.#takeHead(null);
+  };
+
+  readonly #takeHead = (count: number | null): void => {
+    this.#reading = undefined;
+    const reached = this.#reached;
+    if (this.#released || reached === undefined) return;
+    try {
+      if (count === null) throw this.#noHead(reached);
+      const head = this.#head.push(this.#take(count));
+      if (head === undefined) return this.#receiveHead(reached);
+      this.#tell(interpretHead(head.fields), head.rest.length);
+    } catch (error) {
+      this.#fail(error);
     }
-    this.#early = bytes.length === 0 ? undefined : bytes.slice();
-    return replyOf(head, this, exchange, log);
+  };
+
+  /** @param rest Bytes of body at the buffer's end. */
+  #tell(head: Interpreted, rest: number): void {
+    const { exchange } = this.#request;
+    if (head.type !== "reply") {
+      this.#release();
+      return this.#outcome.resolve(head);
+    }
+    const start = this.#filled - rest;
+    if (exchange.method === "HEAD") return this.#open(head, start);
+    // What an answer to HEAD promises is not to come (RFC 9110 §8.6).
+    this.#due = head.contentLength;
+    if (this.#due !== undefined && rest >= this.#due) return this.#finish(head, start);
+    this.#arrives(start).then((whole) => {
+      if (this.#released) return;
+      if (whole) this.#finish(head, start);
+      else this.#open(head, start);
+    }, this.#fail);
+  }
+
+  /** Answers with bytes. */
+  #finish(head: HeadReply, start: number): void {
+    const { exchange, log } = this.#request;
+    const body = copyOf(this.#buffer.subarray(start, this.#filled));
+    this.#release();
+    this.#outcome.resolve(replyOf(head, body, exchange, log));
+  }
+
+  /** Answers with a stream. */
+  #open(head: HeadReply, start: number): void {
+    const { exchange, log } = this.#request;
+    if (this.#filled > start) this.#early = this.#buffer.slice(start, this.#filled);
+    this.#outcome.resolve(replyOf(head, this, exchange, log));
   }
 
   /** Reads on for as long as something is there to be read. Tells whether the whole body was. */
@@ -178,11 +217,20 @@ class Conversation implements ByteSource {
 
   /** The next bytes, behind those before them; undefined at the connection's end. */
   async #receive(): Promise<Bytes | undefined> {
-    if (this.#filled === this.#buffer.length) this.#filled = 0;
     const count = await this.#startReading();
     this.#reading = undefined;
     this.#request.exchange.lifeline.throwIfCut();
-    if (count === null) return undefined;
+    return count === null ? undefined : this.#take(count);
+  }
+
+  /** Where the next bytes go. */
+  #room(): Bytes {
+    if (this.#filled === this.#buffer.length) this.#filled = 0;
+    return this.#filled === 0 ? this.#buffer : this.#buffer.subarray(this.#filled);
+  }
+
+  /** So many bytes have come. */
+  #take(count: number): Bytes {
     const start = this.#filled;
     this.#filled += count;
     return this.#buffer.subarray(start, this.#filled);
@@ -205,7 +253,7 @@ class Conversation implements ByteSource {
 
   async #read(): Promise<number | null> {
     try {
-      return await this.#reached.socket.read(this.#buffer.subarray(this.#filled));
+      return await this.#reached?.socket.read(this.#room()) ?? null;
     } catch {
       this.#reset = true;
       return null;
@@ -217,17 +265,17 @@ class Conversation implements ByteSource {
     return piece;
   }
 
-  #noHead(reader: HeadReader): GatewayError {
-    const fault = reader.end();
+  #noHead({ where }: Reached): GatewayError {
+    const fault = this.#head.end();
     const { suspicion } = this.#request;
     const because = fault.failure === "no-output" && suspicion !== "" ? `: ${suspicion}` : "";
-    const end = `${this.#reached.where} ${this.#reset ? "reset" : "closed"} the connection`;
+    const end = `${where} ${this.#reset ? "reset" : "closed"} the connection`;
     const message = `${fault.message} (${end}${because})`;
     return new GatewayError(502, fault.failure, message, { cause: fault });
   }
 
   #cutShort(): ProtocolError {
-    const { where } = this.#reached;
+    const where = this.#reached?.where;
     return new ProtocolError("reply-cut", `${where} reset the connection before the reply's end`);
   }
 
@@ -236,8 +284,9 @@ class Conversation implements ByteSource {
     if (this.#released) return;
     this.#released = true;
     const { exchange, body } = this.#request;
-    exchange.lifeline.forget(this.#onCut);
+    exchange.lifeline.forget(this.#fail);
     body?.close();
+    if (this.#reached === undefined) return;
     this.#upstream.leave(this.#reached);
     if (this.#reading === undefined) this.#upstream.giveBuffer(this.#buffer);
   }

@@ -228,26 +228,36 @@ class ClosingService<Options extends ClosingFields> implements Service {
     this.#heads = new Heads(protocol.encoderOf(options), options.env);
   }
 
-  readonly serve = async (exchange: Exchange, mount: Mount): Promise<Outcome> => {
-    const { options, log } = this.#context;
+  readonly serve = (exchange: Exchange, mount: Mount): Promise<Outcome> =>
+    // Most requests have no body, and need not wait for one.
+    exchange.body === null
+      ? this.#converse(exchange, mount, null)
+      : this.#serveBody(exchange, mount);
+
+  async #serveBody(exchange: Exchange, mount: Mount): Promise<Outcome> {
     const body = await this.#context.sizeBody(exchange, true);
-    const { bytes } = body ?? {};
-    const isShort = bytes !== undefined && bytes.length <= SHORT_BODY;
     try {
-      const packet = this.#packet(exchange, mount, body, isShort ? bytes : undefined);
-      return await converse(this.#upstream.value, {
-        exchange,
-        packet,
-        body: isShort ? null : body,
-        maxReplyHead: options.maxReplyHead,
-        log,
-        suspicion: this.#protocol.suspicion(packet.length - (isShort ? bytes.length : 0)),
-      });
+      return await this.#converse(exchange, mount, body);
     } catch (error) {
       body?.close();
       throw error;
     }
-  };
+  }
+
+  #converse(exchange: Exchange, mount: Mount, body: SizedBody | null): Promise<Outcome> {
+    const { options, log } = this.#context;
+    const { bytes } = body ?? {};
+    const short = bytes !== undefined && bytes.length <= SHORT_BODY ? bytes : undefined;
+    const packet = this.#packet(exchange, mount, body, short);
+    return converse(this.#upstream.value, {
+      exchange,
+      packet,
+      body: short === undefined ? body : null,
+      maxReplyHead: options.maxReplyHead,
+      log,
+      suspicion: this.#protocol.suspicion(packet.length - (short?.length ?? 0)),
+    });
+  }
 
   /** The head, and a short body behind it. A copy: the encoder serves other requests meanwhile. */
   #packet(

@@ -6,7 +6,6 @@ import { type Address, formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
-import { connecting } from "./connecting.ts";
 import { closeQuietly, dial, isGone, type Socket } from "./dial.ts";
 import { Slots } from "./slots.ts";
 import type { WaitingOptions } from "./waiting_line.ts";
@@ -24,6 +23,16 @@ export interface Reached {
   readonly socket: Socket;
   /** The address, for messages. */
   readonly where: string;
+}
+
+/** One request's way to a connection. */
+interface Attempt {
+  readonly lifeline: Lifeline;
+  readonly since: number;
+  /** Those that could not be reached. */
+  tried: Set<Site> | undefined;
+  /** Why not. */
+  failure: unknown;
 }
 
 /** One address. The bound on connections is one for all of them. */
@@ -64,14 +73,15 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
   }
 
   /**
-   * Connects for one request; {@link leave} is owed for it afterwards.
+   * Connects for one request; {@link leave} is owed for it afterwards. Connecting goes on when the
+   * lifeline is cut: whoever cannot wait listens to it.
    * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}; or the lifeline's
-   * reason.
+   * reason, in the line.
    */
-  async reach(lifeline: Lifeline): Promise<Reached> {
+  reach(lifeline: Lifeline): Promise<Reached> {
     const waiting = this.#slots.take(lifeline);
-    if (waiting !== undefined) await waiting;
-    return await connecting(lifeline, this.#dialAny(lifeline), (spare) => this.leave(spare));
+    if (waiting === undefined) return this.#connect(lifeline);
+    return waiting.then(() => this.#connect(lifeline));
   }
 
   /** The request is over. */
@@ -95,43 +105,72 @@ export class ClosingUpstream implements AsyncDisposable, Stateful {
     await Promise.resolve();
   }
 
-  /** Tries until somebody has room: a full backlog empties as the application goes on. */
-  async #dialAny(lifeline: Lifeline): Promise<Reached> {
-    const since = performance.now();
+  /** Nearly always the first attempt is the only one. */
+  #connect(lifeline: Lifeline): Promise<Reached> {
+    const attempt: Attempt = {
+      lifeline,
+      since: performance.now(),
+      tried: undefined,
+      failure: undefined,
+    };
+    const site = this.#sites.pick();
+    if (site === undefined) return this.#goOn(attempt);
+    return dial(site.address, this.#connectTimeoutMs).then(
+      (socket) => this.#connected(attempt, site, socket),
+      (error) => {
+        this.#missed(attempt, site, error);
+        return this.#goOn(attempt);
+      },
+    );
+  }
+
+  #connected({ lifeline, since }: Attempt, site: Site, socket: Socket): Reached {
+    site.tally.requests++;
+    this.#sites.succeeded(site);
+    if (lifeline.reason === undefined) lifeline.ledger.connected(since);
+    return { socket, where: site.name };
+  }
+
+  #missed(attempt: Attempt, site: Site, error: unknown): void {
+    (attempt.tried ??= new Set()).add(site);
+    if (isGone(error)) {
+      this.#sites.failed(site, error instanceof Error ? error.message : String(error));
+    }
+    // One that is busy is worth another try, so it tells more than those that are gone.
+    if (attempt.failure === undefined || isGone(attempt.failure)) attempt.failure = error;
+  }
+
+  /** Tries on until somebody has room: a full backlog empties as the application goes on. */
+  async #goOn(attempt: Attempt): Promise<Reached> {
+    const { lifeline, since } = attempt;
     for (;;) {
       try {
-        return await this.#dialEach();
+        return await this.#dialEach(attempt);
       } catch (error) {
         const isLate = performance.now() - since > this.#connectTimeoutMs;
         const isOver = isLate || lifeline.reason !== undefined;
         if (isOver || isGone(error)) {
           this.#slots.give();
+          lifeline.trace?.ended("connect", since, error);
           throw error;
         }
+        attempt.tried = attempt.failure = undefined;
         await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
       }
     }
   }
 
   /** The addresses take turns. Nothing was sent to one that fails, so the next may serve. */
-  async #dialEach(): Promise<Reached> {
-    let tried: Set<Site> | undefined;
-    let failure: unknown;
-    for (let site = this.#sites.pick(); site !== undefined; site = this.#sites.pick(tried)) {
+  async #dialEach(attempt: Attempt): Promise<Reached> {
+    for (;;) {
+      const site = this.#sites.pick(attempt.tried);
+      if (site === undefined) throw attempt.failure;
       try {
         const socket = await dial(site.address, this.#connectTimeoutMs);
-        site.tally.requests++;
-        this.#sites.succeeded(site);
-        return { socket, where: site.name };
+        return this.#connected(attempt, site, socket);
       } catch (error) {
-        (tried ??= new Set()).add(site);
-        if (isGone(error)) {
-          this.#sites.failed(site, error instanceof Error ? error.message : String(error));
-        }
-        // One that is busy is worth another try, so it tells more than those that are gone.
-        if (failure === undefined || isGone(failure)) failure = error;
+        this.#missed(attempt, site, error);
       }
     }
-    throw failure;
   }
 }

@@ -3,6 +3,8 @@ import { GatewayError } from "../errors.ts";
 import { type Address, formatAddress } from "../fields.ts";
 import { isShortage, shortageOf } from "./shortage.ts";
 
+type TcpAddress = Extract<Address, { transport: "tcp" }>;
+
 /** A connected stream socket, whichever the transport. */
 export type Socket = Deno.TcpConn | Deno.UnixConn;
 
@@ -11,8 +13,11 @@ export type Socket = Deno.TcpConn | Deno.UnixConn;
  * @throws {GatewayError} 502 `connect-refused` or `connect-failed`, 503 `connect-busy` (the backlog of a
  * Unix socket is full) or `no-descriptors`, 504 `connect-timeout`.
  */
-export async function dial(address: Address, timeoutMs: number): Promise<Socket> {
-  if (address.transport === "unix") return await dialUnix(address);
+export function dial(address: Address, timeoutMs: number): Promise<Socket> {
+  return address.transport === "unix" ? dialUnix(address) : dialTcp(address, timeoutMs);
+}
+
+async function dialTcp(address: TcpAddress, timeoutMs: number): Promise<Socket> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const connecting = connect(address);
   const late = new Promise<never>((_, reject) => {
@@ -46,7 +51,7 @@ async function dialUnix(address: Extract<Address, { transport: "unix" }>): Promi
   }
 }
 
-async function connect(address: Extract<Address, { transport: "tcp" }>): Promise<Socket> {
+async function connect(address: TcpAddress): Promise<Socket> {
   const socket = await Deno.connect({ hostname: address.hostname, port: address.port });
   socket.setNoDelay(true);
   return socket;
