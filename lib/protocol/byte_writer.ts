@@ -32,16 +32,20 @@ export class ByteWriter {
     this.#bytes[this.#end++] = value;
   }
 
-  /** Two bytes, the lower one first. */
-  uint16le(value: number): void {
-    this.reserve(2);
-    this.#bytes[this.#end++] = value & 255;
-    this.#bytes[this.#end++] = value >> 8;
-  }
-
   text(text: ByteString): void {
     this.reserve(text.length);
     this.#end = writeLatin1(text, this.#bytes, this.#end);
+  }
+
+  /** Text behind its length in two bytes, the lower one first. */
+  sizedText(text: ByteString): void {
+    const { length } = text;
+    this.reserve(2 + length);
+    const bytes = this.#bytes;
+    const at = this.#end;
+    bytes[at] = length & 255;
+    bytes[at + 1] = length >> 8;
+    this.#end = writeLatin1(text, bytes, at + 2);
   }
 
   /** Skips bytes, to be written by {@link patch}. */

@@ -192,7 +192,8 @@ export class HeadReader {
 /** Where the whole lines from `start` on end: after a blank line, else after the last line feed. */
 function linesEnd(bytes: Uint8Array, start: number): number {
   let end = start;
-  for (let at = bytes.indexOf(LF, start); at !== -1; at = bytes.indexOf(LF, end)) {
+  for (let at = start; at < bytes.length; at++) {
+    if (bytes[at] !== LF) continue;
     const length = at - end;
     end = at + 1;
     if (length === 0 || (length === 1 && bytes[at - 1] === CR)) break;

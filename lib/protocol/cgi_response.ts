@@ -47,6 +47,11 @@ const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
   ["content-length", "length"],
   ["transfer-encoding", "coding"],
   ...FILE_FIELDS,
+  // As most programs write them: their names need not be lower-cased.
+  ["Status", "status"],
+  ["Location", "location"],
+  ["Content-Type", "type"],
+  ["Content-Length", "length"],
 ]);
 
 /** For each first letter, the lengths of the names in ROLES, as a set of bits. */
@@ -88,7 +93,7 @@ export function interpretHead(fields: readonly HeaderPair[]): Interpreted {
 function roleOf(name: string): Role | undefined {
   const letter = name.charCodeAt(0) & 31;
   if (((LENGTHS[letter] ?? 0) >>> name.length & 1) === 1) {
-    const role = ROLES.get(name.toLowerCase());
+    const role = ROLES.get(name) ?? ROLES.get(name.toLowerCase());
     if (role !== undefined) return role;
   }
   if (letter !== LETTER_X) return undefined;
@@ -142,10 +147,18 @@ function statusOf(value: ByteString): ByteString {
   );
 }
 
+function isDigits(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code < 0x30 || code > 0x39) return false;
+  }
+  return text !== "";
+}
+
 /** RFC 9110 §8.6: digits alone. */
 function lengthOf(value: ByteString): ByteString {
   const length = Number(value);
-  if (/^\d+$/.test(value) && Number.isSafeInteger(length)) return String(length);
+  if (isDigits(value) && Number.isSafeInteger(length)) return String(length);
   throw new ProtocolError(
     "bad-content-length",
     `Cannot use ${quoteBytes(value)} as a Content-Length: it must be a number of bytes`,

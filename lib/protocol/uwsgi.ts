@@ -49,12 +49,8 @@ export class UwsgiEncoder {
     if (name.length > UWSGI_MAX_VARS || value.length > UWSGI_MAX_VARS) {
       throw tooLarge(`${name} alone has ${value.length} bytes`);
     }
-    const out = this.#out;
-    out.reserve(4 + name.length + value.length);
-    out.uint16le(name.length);
-    out.text(name);
-    out.uint16le(value.length);
-    out.text(value);
+    this.#out.sizedText(name);
+    this.#out.sizedText(value);
   }
 
   append(bytes: Uint8Array): void {
