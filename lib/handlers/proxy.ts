@@ -253,19 +253,24 @@ class ProxyService implements Service {
     this.#heads = new Heads(options);
   }
 
-  readonly serve = async (exchange: Exchange, mount: Mount): Promise<Outcome> => {
+  readonly serve = (exchange: Exchange, mount: Mount): Promise<Outcome> => {
     if (timesSeen(exchange.headers) > MAX_SEEN) {
       throw new GatewayError(508, "proxy-loop", `Seen ${MAX_SEEN} times already, by its Via`);
     }
-    if (asksForWebSocket(exchange)) return await this.#join(exchange, mount);
-    const body = await this.#context.sizeBody(exchange);
+    if (asksForWebSocket(exchange)) return this.#join(exchange, mount);
+    // Most requests have no body, and need not wait for one.
+    if (exchange.body === null) return this.#converse(exchange, mount, null);
+    return this.#context.sizeBody(exchange).then((body) => this.#converse(exchange, mount, body));
+  };
+
+  async #converse(exchange: Exchange, mount: Mount, body: SizedBody | null): Promise<Outcome> {
     const length = body === null ? undefined : body.length ?? "chunked";
     const request = this.#request({ exchange, mount, body: length }, body);
     if (this.#http2 !== undefined) return await this.#http2.value.converse(request);
     const outcome = await converse(this.#pool.value, request);
     if (outcome.type !== "switched") return outcome;
     throw new TypeError("Switched protocols unasked");
-  };
+  }
 
   /** A WebSocket: the client's is accepted when the origin has accepted ours. */
   #join(exchange: Exchange, mount: Mount): Promise<Outcome> {

@@ -42,18 +42,25 @@ export class OriginBody implements ByteSource {
   }
 
   /** Takes what came behind the head. Gives the whole body if it is there already. */
-  async open(rest: Bytes): Promise<Bytes | undefined> {
+  open(rest: Bytes): Bytes | Promise<Bytes | undefined> {
+    const first = this.#framer.push(rest);
+    if (!this.#framer.ended) return this.#gather(first);
+    const bytes = copyOf(first);
+    this.#over();
+    return bytes;
+  }
+
+  /** Reads on for as long as something is there to be read. */
+  async #gather(first: Bytes): Promise<Bytes | undefined> {
     const framer = this.#framer;
-    const pieces = [framer.push(rest)];
+    const pieces = [first];
     while (!framer.ended && this.#connection.hasRoom) {
       if (!await this.#connection.comesNow()) break;
       const chunk = await this.#connection.receive();
       if (chunk === undefined) this.#end();
       else pieces.push(framer.push(chunk));
     }
-    const [first] = pieces;
-    const isOne = framer.ended && pieces.length === 1 && first !== undefined;
-    const bytes = isOne ? copyOf(first) : joined(pieces);
+    const bytes = joined(pieces);
     if (framer.ended) {
       this.#over();
       return bytes;

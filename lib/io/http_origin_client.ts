@@ -13,7 +13,7 @@ import { IDEMPOTENT } from "../protocol/idempotent.ts";
 import { OriginBody } from "./http_origin_body.ts";
 import type { Origin } from "./http_origin.ts";
 import type { OriginConnection } from "./http_origin_connection.ts";
-import type { OriginPool } from "./http_origin_pool.ts";
+import type { OriginPool, PooledConnection } from "./http_origin_pool.ts";
 import { feedOrigin, SHORT_BODY } from "./http_origin_feed.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -38,7 +38,7 @@ export interface OriginRequest extends AnyOriginRequest {
 /** The origin switched protocols: the connection is the caller's, who gives it back to the pool. */
 export interface Switched {
   readonly type: "switched";
-  readonly connection: OriginConnection;
+  readonly connection: PooledConnection;
   readonly headers: Reply["headers"];
   /** What came behind the head. A copy. */
   readonly rest: Bytes;
@@ -79,7 +79,7 @@ export function isRepeatable({ exchange, body }: AnyOriginRequest): boolean {
 
 class Conversation {
   readonly #pool: OriginPool;
-  readonly #connection: OriginConnection;
+  readonly #connection: PooledConnection;
   readonly #request: OriginRequest;
   readonly #tries: number;
   readonly #onCut = () => this.#connection.close();
@@ -93,7 +93,7 @@ class Conversation {
 
   constructor(
     pool: OriginPool,
-    connection: OriginConnection,
+    connection: PooledConnection,
     request: OriginRequest,
     tries: number,
   ) {
@@ -111,7 +111,7 @@ class Conversation {
       lifeline.throwIfCut();
       lifeline.onCut(this.#onCut);
       this.#connection.startOver();
-      await this.#send();
+      this.#send();
       lifeline.handOver();
       return await this.#readHead();
     } catch (error) {
@@ -121,22 +121,25 @@ class Conversation {
     }
   }
 
-  async #send(): Promise<void> {
+  /** Writes the request, while the response is being read. */
+  #send(): void {
     const { body } = this.#request;
     const { writer } = this.#connection;
     this.#request.writeHead(this.#connection);
     const short = body?.bytes;
     const isShort = short !== undefined && short.length <= SHORT_BODY;
     if (isShort) writer.append(short);
-    try {
-      this.#sent = await this.#connection.send(writer.take());
-    } catch {
-      // The origin has a part and is gone: the response will not come.
-      return;
-    }
-    if (body === null || isShort || !this.#sent) return;
+    const rest = isShort ? null : body;
     this.#fed = false;
-    this.#feed(body);
+    this.#connection.send(writer.take()).then((sent) => {
+      this.#sent = sent;
+      // Nothing will come that answers it: that ends the reading.
+      if (!sent) return this.#connection.close();
+      if (rest === null) this.#fed = true;
+      else if (!this.#released) this.#feed(rest);
+    }, () => {
+      // The origin has a part and is gone. What it said before is still read.
+    });
   }
 
   /** Sends the body while the response is being read. */
@@ -153,7 +156,7 @@ class Conversation {
 
   async #readHead(): Promise<Outcome | Switched | undefined> {
     for (;;) {
-      const chunk = this.#sent ? await this.#connection.receive() : undefined;
+      const chunk = await this.#connection.receive();
       this.#request.exchange.lifeline.throwIfCut();
       if (chunk === undefined) {
         if (this.#mayRepeat()) return this.#giveUp();
@@ -192,7 +195,8 @@ class Conversation {
       lifeline,
       ended: (isClean) => this.#release(isClean && persists),
     });
-    const bytes = await body.open(rest);
+    const opened = body.open(rest);
+    const bytes = opened instanceof Promise ? await opened : opened;
     return {
       type: "reply",
       status,

@@ -10,7 +10,7 @@ import type { Lifeline } from "../lifeline.ts";
 import { type Balance, Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
 import { connecting } from "./connecting.ts";
 import { isGone } from "./dial.ts";
-import { type Origin, type ReachOptions, reachOrigin } from "./http_origin.ts";
+import { type Origin, type OriginSocket, type ReachOptions, reachOrigin } from "./http_origin.ts";
 import { nextTurn, OriginConnection } from "./http_origin_connection.ts";
 import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
@@ -25,9 +25,18 @@ export interface OriginPoolOptions extends WaitingOptions, ReachOptions {
   readonly notice?: ((message: string) => void) | undefined;
 }
 
-interface Resting {
-  readonly connection: OriginConnection;
-  readonly since: number;
+/** A connection with what the pool knows of it: no table that all requests go through. */
+export class PooledConnection extends OriginConnection {
+  readonly site: Site;
+  /** It has a request. */
+  busy = false;
+  /** When it came to rest. */
+  restsSince = 0;
+
+  constructor(socket: OriginSocket, site: Site) {
+    super(socket, site.origin);
+    this.site = site;
+  }
 }
 
 class Site implements Member {
@@ -37,7 +46,7 @@ class Site implements Member {
   /** Connections, those that are being opened among them. */
   open = 0;
   /** The longest at rest come first. */
-  readonly resting: Resting[] = [];
+  readonly resting: PooledConnection[] = [];
 
   constructor(readonly origin: Origin, readonly max: number) {
     this.name = formatAddress(origin.address);
@@ -57,8 +66,8 @@ class Site implements Member {
 export class OriginPool implements AsyncDisposable, Stateful {
   readonly #options: OriginPoolOptions;
   readonly #sites: Balancer<Site>;
-  readonly #busy = new Map<OriginConnection, Site>();
-  readonly #line: WaitingLine<OriginConnection>;
+  readonly #open = new Set<PooledConnection>();
+  readonly #line: WaitingLine<PooledConnection>;
   #resting = 0;
   #keeper: ReturnType<typeof setInterval> | undefined;
   #closed = false;
@@ -75,7 +84,12 @@ export class OriginPool implements AsyncDisposable, Stateful {
     let max = 0;
     for (const site of this.#sites.members) if (!site.backup) max += site.max;
     return {
-      pool: { busy: this.#busy.size, idle: this.#resting, waiting: this.#line.length, max },
+      pool: {
+        busy: this.#open.size - this.#resting,
+        idle: this.#resting,
+        waiting: this.#line.length,
+        max,
+      },
       upstreams: this.#sites.status(),
     };
   }
@@ -91,7 +105,7 @@ export class OriginPool implements AsyncDisposable, Stateful {
    * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link reachOrigin}; or the
    * lifeline's reason.
    */
-  acquire(lifeline: Lifeline, once: boolean): OriginConnection | Promise<OriginConnection> {
+  acquire(lifeline: Lifeline, once: boolean): PooledConnection | Promise<PooledConnection> {
     lifeline.throwIfCut();
     if (once && this.#resting > 0) return nextTurn().then(() => this.acquire(lifeline, false));
     const site = this.#sites.pick();
@@ -99,48 +113,45 @@ export class OriginPool implements AsyncDisposable, Stateful {
   }
 
   /** A fresh connection, for a request that found its own broken. */
-  async fresh(lifeline: Lifeline): Promise<OriginConnection> {
+  async fresh(lifeline: Lifeline): Promise<PooledConnection> {
     // The others at rest broke with it, more likely than not; each is noticed by itself, given a turn.
     await nextTurn();
     const site = this.#sites.pick();
-    const oldest = site?.open === site?.max ? site?.resting.shift()?.connection : undefined;
+    const oldest = site?.open === site?.max ? site?.resting.shift() : undefined;
     if (site !== undefined && oldest !== undefined) {
       this.#resting--;
-      oldest.close();
-      site.open--;
+      this.#close(oldest);
     }
     return await this.#connect(lifeline, site);
   }
 
   /** The origin answers. */
-  heard(connection: OriginConnection): void {
-    const site = this.#busy.get(connection);
-    if (site !== undefined) this.#sites.succeeded(site);
+  heard({ site }: PooledConnection): void {
+    this.#sites.succeeded(site);
   }
 
   /** The origin gave no answer, on a connection that was fresh or in the time it had. */
-  broken(connection: OriginConnection, reason: string): void {
-    const site = this.#busy.get(connection);
-    if (site !== undefined) this.#sites.failed(site, reason);
+  broken({ site }: PooledConnection, reason: string): void {
+    this.#sites.failed(site, reason);
   }
 
   /** Gives a connection back after its request. `reusable`: nothing of it is left over. */
-  release(connection: OriginConnection, reusable: boolean): void {
-    const site = this.#busy.get(connection);
-    if (site === undefined) return;
-    this.#busy.delete(connection);
+  release(connection: PooledConnection, reusable: boolean): void {
+    if (!connection.busy) return;
+    connection.busy = false;
     connection.served++;
     if (this.#closed || !this.keeps || !reusable || connection.closed) {
-      return this.#retire(connection, site);
+      return this.#retire(connection);
     }
     const waiter = this.#line.next();
     if (waiter !== undefined) {
-      this.#busy.set(connection, site);
+      connection.busy = true;
       return waiter.resolve(connection);
     }
-    if (this.#resting >= this.#options.maxIdle) return this.#retire(connection, site);
+    if (this.#resting >= this.#options.maxIdle) return this.#retire(connection);
     connection.rest();
-    site.resting.push({ connection, since: performance.now() });
+    connection.restsSince = performance.now();
+    connection.site.resting.push(connection);
     this.#resting++;
     this.#keeper ??= setInterval(() => this.#look(), Math.max(100, this.#options.idleMs / 4));
   }
@@ -148,33 +159,32 @@ export class OriginPool implements AsyncDisposable, Stateful {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#retireResting(Infinity);
-    for (const connection of this.#busy.keys()) connection.close();
+    for (const connection of this.#open) connection.close();
     for (let waiter = this.#line.next(); waiter !== undefined; waiter = this.#line.next()) {
       waiter.reject(stopping());
     }
     await Promise.resolve();
   }
 
-  #wake(site: Site): OriginConnection | undefined {
-    const connection = site.resting.pop()?.connection;
+  #wake(site: Site): PooledConnection | undefined {
+    const connection = site.resting.pop();
     if (connection === undefined) return undefined;
     this.#resting--;
     connection.occupy();
-    this.#occupy(connection, site);
-    return connection;
+    return this.#occupy(connection);
   }
 
-  #connect(lifeline: Lifeline, site: Site | undefined): Promise<OriginConnection> {
+  #connect(lifeline: Lifeline, site: Site | undefined): Promise<PooledConnection> {
     return site === undefined ? this.#line.wait(lifeline) : this.#connectFor(lifeline, site);
   }
 
   /** Opens a connection for a request; if that ends first, the connection is there for the next. */
-  #connectFor(lifeline: Lifeline, site: Site): Promise<OriginConnection> {
-    return connecting(lifeline, this.#open(site), (spare) => this.release(spare, true));
+  #connectFor(lifeline: Lifeline, site: Site): Promise<PooledConnection> {
+    return connecting(lifeline, this.#openTo(site), (spare) => this.release(spare, true));
   }
 
   /** Opens a connection to `site`, or to another: nothing was sent yet, so whoever is there may serve. */
-  async #open(site: Site): Promise<OriginConnection> {
+  async #openTo(site: Site): Promise<PooledConnection> {
     const tried = new Set<Site>();
     for (let next: Site | undefined = site;;) {
       const current: Site = next;
@@ -194,37 +204,43 @@ export class OriginPool implements AsyncDisposable, Stateful {
     }
   }
 
-  async #dial(site: Site): Promise<OriginConnection> {
+  async #dial(site: Site): Promise<PooledConnection> {
     const socket = await reachOrigin(site.origin, this.#options);
     if (this.#closed) {
       socket.close();
       throw stopping();
     }
-    const connection = new OriginConnection(socket, site.origin);
-    connection.onIdleClose = () => this.#lose(connection, site);
-    this.#occupy(connection, site);
+    const connection = new PooledConnection(socket, site);
+    connection.onIdleClose = () => this.#lose(connection);
+    this.#open.add(connection);
+    return this.#occupy(connection);
+  }
+
+  #occupy(connection: PooledConnection): PooledConnection {
+    connection.busy = true;
+    connection.site.tally.requests++;
     return connection;
   }
 
-  #occupy(connection: OriginConnection, site: Site): void {
-    this.#busy.set(connection, site);
-    site.tally.requests++;
-  }
-
   /** The origin has closed a connection at rest. */
-  #lose(connection: OriginConnection, site: Site): void {
-    const index = site.resting.findIndex((resting) => resting.connection === connection);
+  #lose(connection: PooledConnection): void {
+    const { resting } = connection.site;
+    const index = resting.indexOf(connection);
     if (index < 0) return;
-    site.resting.splice(index, 1);
+    resting.splice(index, 1);
     this.#resting--;
-    site.open--;
+    this.#retire(connection);
+  }
+
+  #retire(connection: PooledConnection): void {
+    this.#close(connection);
     this.#callWaiting();
   }
 
-  #retire(connection: OriginConnection, site: Site): void {
+  #close(connection: PooledConnection): void {
     connection.close();
-    site.open--;
-    this.#callWaiting();
+    this.#open.delete(connection);
+    connection.site.open--;
   }
 
   /** Opens connections for those who wait, as far as there is room. */
@@ -244,12 +260,12 @@ export class OriginPool implements AsyncDisposable, Stateful {
   }
 
   #retireResting(before: number): void {
-    for (const site of this.#sites.members) {
-      for (let [oldest] = site.resting; oldest !== undefined && oldest.since < before;) {
-        site.resting.shift();
+    for (const { resting } of this.#sites.members) {
+      for (let [oldest] = resting; oldest !== undefined && oldest.restsSince < before;) {
+        resting.shift();
         this.#resting--;
-        this.#retire(oldest.connection, site);
-        [oldest] = site.resting;
+        this.#retire(oldest);
+        [oldest] = resting;
       }
     }
     if (this.#resting > 0) return;
