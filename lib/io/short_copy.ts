@@ -13,7 +13,7 @@ let slab: Bytes = new Uint8Array(SLAB_SIZE);
 let end = 0;
 
 /** A copy, for what goes out whole: of a stream's pieces the runtime takes the memory with them. */
-export function copyOf(bytes: Bytes): Bytes {
+export function copyOf(bytes: Uint8Array): Bytes {
   const { length } = bytes;
   if (length > SHORT) return bytes.slice();
   if (end + length > SLAB_SIZE) {

@@ -3,21 +3,36 @@
  * wsgi_worker_thread.ts, with its {@link WorkerSetup}.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { Lane } from "../protocol/wsgi_lane.ts";
 import { Outbox } from "../protocol/wsgi_outbox.ts";
 import type { ToGateway, ToWorker } from "../protocol/wsgi_wire.ts";
 import { inlineCallee } from "./wsgi_inline.ts";
 import { loadApplication } from "./wsgi_module.ts";
 import { postedLog, WorkerCalls } from "./wsgi_worker_calls.ts";
-import type { WorkerSetup } from "./wsgi_worker_setup.ts";
+import type { WorkerData } from "./wsgi_worker_setup.ts";
 
 const outbox = new Outbox<ToGateway>((messages, transfer) =>
   parentPort?.postMessage(messages, transfer)
 );
 
+let lane: Lane | undefined;
+
 function post(message: ToGateway, transfer?: ArrayBuffer[]): void {
   outbox.post(message, transfer);
   // What is for people is often said last before the end.
-  if (message[0] === "log" || message[0] === "notice" || message[0] === "crash") outbox.flush();
+  if (message[0] === "log" || message[0] === "notice" || message[0] === "crash") {
+    lane?.flush();
+    outbox.flush();
+  }
+}
+
+/** More than this goes over faster in memory of its own. */
+const MAX_SHORT = 16_384;
+
+function answered(call: number, head: readonly string[], body: Uint8Array): boolean {
+  // What was said in this turn, such as lines for the log, is not to be overtaken.
+  if (lane === undefined || outbox.isOpen || body.length > MAX_SHORT) return false;
+  return lane.post(call, head, body);
 }
 
 /** What nobody caught ends the worker: nobody knows in what state it left the application. */
@@ -37,15 +52,24 @@ function watchForCrashes(): void {
   });
 }
 
-async function run({ app, load, env, routes, multiprocess }: WorkerSetup): Promise<void> {
+/** The thread ends when nothing is left to do. */
+function leave(): void {
+  parentPort?.unref();
+  lane?.close();
+}
+
+async function run(
+  { app, load, env, routes, multiprocess, lane: memory }: WorkerData,
+): Promise<void> {
   // Threads of Node's kind lack the name that web workers have for their global object.
   Object.defineProperty(globalThis, "self", { value: globalThis, configurable: true });
   watchForCrashes();
   const early: ToWorker[] = [];
   let take = (message: ToWorker): void => void early.push(message);
   parentPort?.on("message", (messages: readonly ToWorker[]) => {
+    lane?.look();
     for (const message of messages) {
-      if (message[0] === "stop") parentPort?.unref();
+      if (message[0] === "stop") leave();
       take(message);
     }
   });
@@ -54,7 +78,11 @@ async function run({ app, load, env, routes, multiprocess }: WorkerSetup): Promi
     const frozen = Object.freeze(routes.map((route) => Object.freeze(route)));
     const log = postedLog(post);
     const surroundings = { env, routes: frozen, multiprocess, passesOn: false, log };
-    const calls = new WorkerCalls(inlineCallee(loaded, surroundings), post);
+    const calls = new WorkerCalls(inlineCallee(loaded, surroundings), post, answered);
+    lane = new Lane(memory.toWorker, memory.toGateway, {
+      take: (call, words, body) => calls.begin(call, words, body === null ? null : body.slice()),
+      broken: crash,
+    });
     take = (message) => calls.take(message);
     early.forEach(take);
     post(["ready"]);

@@ -26,21 +26,26 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 export type Post = (message: ToGateway, transfer?: ArrayBuffer[]) => void;
 
+/** Gives a whole answer the short way, which takes a copy of it; false: it has to be posted. */
+export type Answered = (call: number, head: readonly string[], body: Uint8Array) => boolean;
+
 /** The calls under way in this worker. */
 export class WorkerCalls {
   readonly #callee: Callee;
   readonly #post: Post;
+  readonly #answered: Answered;
   readonly #calls = new Map<number, ServedCall>();
 
-  constructor(callee: Callee, post: Post) {
+  constructor(callee: Callee, post: Post, answered: Answered) {
     this.#callee = callee;
     this.#post = post;
+    this.#answered = answered;
   }
 
   take(message: ToWorker): void {
     switch (message[0]) {
       case "call":
-        return this.#begin(message[1], message[2], message[3]);
+        return this.begin(message[1], message[2], message[3]);
       case "ping":
         return this.#post(["pong"]);
       case "stop":
@@ -51,9 +56,10 @@ export class WorkerCalls {
     }
   }
 
-  #begin(number: number, words: readonly string[], body: BodyNotice): void {
+  begin(number: number, words: readonly string[], body: BodyNotice): void {
     const call = new ServedCall(number, {
       post: this.#post,
+      answered: this.#answered,
       ended: () => this.#calls.delete(number),
     });
     this.#calls.set(number, call);
@@ -63,6 +69,7 @@ export class WorkerCalls {
 
 interface Channel {
   readonly post: Post;
+  readonly answered: Answered;
   ended(): void;
 }
 
@@ -124,12 +131,17 @@ class ServedCall {
     if (this.#over) return body instanceof Uint8Array ? undefined : body.cancel(this.#reason);
     const words = encodeHead(head);
     if (body instanceof Uint8Array) {
-      const { bytes, transfer } = parcel(body);
-      return this.#end(["whole", this.#number, words, bytes], transfer);
+      return this.#answerWhole(words, body);
     }
     this.#body = body;
     this.#channel.post(["head", this.#number, words]);
     this.#send(body).catch((error) => this.#fail(error));
+  }
+
+  #answerWhole(words: readonly string[], body: Bytes): void {
+    if (this.#channel.answered(this.#number, words, body)) return this.#left();
+    const { bytes, transfer } = parcel(body);
+    this.#end(["whole", this.#number, words, bytes], transfer);
   }
 
   async #send(body: ByteSource): Promise<void> {
@@ -161,8 +173,12 @@ class ServedCall {
 
   #end(message: ToGateway, transfer?: ArrayBuffer[]): void {
     if (this.#over) return;
-    this.#over = true;
     this.#channel.post(message, transfer);
+    this.#left();
+  }
+
+  #left(): void {
+    this.#over = true;
     this.#channel.ended();
   }
 

@@ -20,6 +20,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What calls ask of their worker. */
 export interface RequestChannel {
+  /** Makes a call the short way, which takes a copy of the body; false: it has to be posted. */
+  call(number: number, words: readonly string[], body: Uint8Array | null): boolean;
   post(message: ToWorker, transfer?: ArrayBuffer[]): void;
   /** The worker has let go of a call. */
   ended(call: number): void;
@@ -57,8 +59,7 @@ export class WorkerRequest implements ByteSource {
   /** Hands the request over; the answer, or why there is none. */
   begin(mount: Mount): Promise<Answer> {
     const exchange = this.#exchange;
-    const words = encodeExchange(exchange, mount);
-    this.#channel.post(["call", this.#number, words, noticeOf(this.#body)]);
+    this.#call(encodeExchange(exchange, mount));
     exchange.lifeline.handOver();
     exchange.lifeline.onCut(this.#cut);
     return this.#answer.promise;
@@ -67,8 +68,7 @@ export class WorkerRequest implements ByteSource {
   take(message: CallMessage): void {
     switch (message[0]) {
       case "whole":
-        this.#reply(message[2], message[3]);
-        return this.#end();
+        return this.answered(message[2], message[3]);
       case "head":
         return this.#reply(message[2], this);
       case "data":
@@ -84,6 +84,12 @@ export class WorkerRequest implements ByteSource {
       default:
         return message satisfies never;
     }
+  }
+
+  /** Ends the call with all of its answer. */
+  answered(head: readonly string[], body: Bytes): void {
+    this.#reply(head, body);
+    this.#end();
   }
 
   /** Ends the call: the application failed, or its worker died. */
@@ -111,6 +117,14 @@ export class WorkerRequest implements ByteSource {
     this.#answer.reject(reason);
     this.#leave(reason);
   };
+
+  #call(words: readonly string[]): void {
+    const body = this.#body;
+    const bytes = body === null ? null : body.bytes;
+    const isShort = bytes !== undefined && (bytes === null || bytes.length <= MAX_SHORT);
+    if (isShort && this.#channel.call(this.#number, words, bytes)) return;
+    this.#channel.post(["call", this.#number, words, noticeOf(body)]);
+  }
 
   #leave(reason: Error): void {
     if (this.#left) return;
@@ -164,6 +178,8 @@ export class WorkerRequest implements ByteSource {
   }
 }
 
+/** More than this does not go the short way. */
+const MAX_SHORT = 16_384;
 /** More than this goes over in pieces, as it is asked for. */
 const MAX_ENCLOSED = 65_536;
 

@@ -1,5 +1,6 @@
 /** What a worker is told at its start. */
 import type { RouteView } from "../protocol/wsgi.ts";
+import type { LaneMemory } from "../protocol/wsgi_lane.ts";
 import type { LoadOptions } from "./wsgi_module.ts";
 
 export interface WorkerSetup {
@@ -10,4 +11,9 @@ export interface WorkerSetup {
   readonly routes: readonly RouteView[];
   /** There are other workers beside this one. */
   readonly multiprocess: boolean;
+}
+
+/** The same with what belongs to one life of one worker. */
+export interface WorkerData extends WorkerSetup {
+  readonly lane: LaneMemory;
 }

@@ -11,10 +11,12 @@ import { GatewayError } from "../errors.ts";
 import type { Exchange, Mount, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
 import type { Answer } from "../protocol/wsgi_draw.ts";
+import { Lane, newLane } from "../protocol/wsgi_lane.ts";
 import { Outbox } from "../protocol/wsgi_outbox.ts";
 import type { CallMessage, ToGateway, ToWorker } from "../protocol/wsgi_wire.ts";
+import { copyOf } from "./short_copy.ts";
 import { type RequestChannel, WorkerRequest } from "./wsgi_worker_request.ts";
-import type { WorkerSetup } from "./wsgi_worker_setup.ts";
+import type { WorkerData, WorkerSetup } from "./wsgi_worker_setup.ts";
 
 /** Nothing imports it, so `deno compile` has to be told of it (deno.json). */
 const ENTRY = new URL("./wsgi_worker.ts", import.meta.url);
@@ -24,6 +26,7 @@ export function workerSources(): string {
   return fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 }
 
+const NOTHING = new Uint8Array();
 const MEGABYTE = 2 ** 20;
 /** How long a worker may take to let go of a request whose time is up, before it counts as stuck. */
 const LET_GO_MS = 500;
@@ -55,7 +58,9 @@ export class WorkerThread {
   readonly #outbox = new Outbox<ToWorker>((messages, transfer) => {
     if (!this.#dead) this.#worker.postMessage(messages, transfer);
   });
+  readonly #lane: Lane;
   readonly #channel: RequestChannel = {
+    call: (number, words, body) => this.#lane.post(number, words, body),
     post: (message, transfer) => this.#outbox.post(message, transfer),
     ended: (call) => this.#ended(call),
     overdue: (call, reason) => this.#overdue(call, reason),
@@ -81,9 +86,15 @@ export class WorkerThread {
     this.#events = events;
     const { setup, name, memory, startTimeoutMs } = options;
     this.#ready.promise.catch(() => {});
+    const lane = newLane();
+    this.#lane = new Lane(lane.toGateway, lane.toWorker, {
+      take: (call, head, body) => this.#answered(call, head, body),
+      broken: () => this.kill("wrote into the memory that it shares with the gateway"),
+    });
+    const workerData: WorkerData = { ...setup, lane };
     this.#worker = new Worker(ENTRY, {
       name,
-      workerData: setup,
+      workerData,
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(memory / MEGABYTE) },
     });
     this.#worker.on("message", (said: unknown) => this.#hear(said));
@@ -171,6 +182,7 @@ export class WorkerThread {
 
   #hear(said: unknown): void {
     if (!Array.isArray(said)) return;
+    this.#lane.look();
     this.#silentMs = undefined;
     for (const message of said) if (isMessage(message)) this.#take(message);
   }
@@ -202,6 +214,11 @@ export class WorkerThread {
     this.#calls.get(message[1])?.take(message);
   }
 
+  #answered(number: number, head: readonly string[], body: Uint8Array | null): void {
+    this.#silentMs = undefined;
+    this.#calls.get(number)?.answered(head, body === null ? NOTHING : copyOf(body));
+  }
+
   #ended(number: number): void {
     this.#calls.delete(number);
     if (!this.#dead) this.#events.freed();
@@ -220,6 +237,7 @@ export class WorkerThread {
   }
 
   #exited(code: number): void {
+    this.#lane.look();
     this.#lastWords ??= `ended by itself with code ${code}`;
     this.#end();
   }
@@ -227,6 +245,7 @@ export class WorkerThread {
   #end(): void {
     if (this.#dead) return;
     this.#dead = true;
+    this.#lane.close();
     for (const timer of this.#timers) clearTimeout(timer);
     const error = this.#death();
     this.#ready.reject(error);

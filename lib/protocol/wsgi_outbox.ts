@@ -10,14 +10,21 @@ export class Outbox<Message> {
   readonly #send: Send<Message>;
   #messages: Message[] = [];
   #transfer: ArrayBuffer[] | undefined;
+  #isOpen = false;
 
   constructor(send: Send<Message>) {
     this.#send = send;
   }
 
+  /** Something was said in this turn, be it sent or not. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
   /** Sends a message, in the order of posting, at the end of this turn. */
   post(message: Message, transfer?: readonly ArrayBuffer[]): void {
-    if (this.#messages.length === 0) setImmediate(this.#soon);
+    if (!this.#isOpen) setImmediate(this.#soon);
+    this.#isOpen = true;
     this.#messages.push(message);
     if (transfer !== undefined) (this.#transfer ??= []).push(...transfer);
   }
@@ -32,5 +39,8 @@ export class Outbox<Message> {
     this.#send(messages, transfer);
   }
 
-  readonly #soon = (): void => this.flush();
+  readonly #soon = (): void => {
+    this.#isOpen = false;
+    this.flush();
+  };
 }
