@@ -8,6 +8,7 @@
 import type { ByteSource, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
 import { Lifeline } from "../lifeline.ts";
+import { CallTable } from "../protocol/call_table.ts";
 import { Credit } from "../protocol/wsgi_credit.ts";
 import type { Fetched } from "../protocol/wsgi_fetch_call.ts";
 import {
@@ -32,14 +33,12 @@ export type Answered = (call: number, head: readonly string[], body: Uint8Array)
 /** The calls under way in this worker. */
 export class WorkerCalls {
   readonly #callee: Callee;
-  readonly #post: Post;
-  readonly #answered: Answered;
-  readonly #calls = new Map<number, ServedCall>();
+  readonly #channel: Channel;
+  readonly #calls = new CallTable<ServedCall>();
 
   constructor(callee: Callee, post: Post, answered: Answered) {
     this.#callee = callee;
-    this.#post = post;
-    this.#answered = answered;
+    this.#channel = { post, answered, ended: (call) => this.#calls.delete(call) };
   }
 
   take(message: ToWorker): void {
@@ -47,7 +46,7 @@ export class WorkerCalls {
       case "call":
         return this.begin(message[1], message[2], message[3]);
       case "ping":
-        return this.#post(["pong"]);
+        return this.#channel.post(["pong"]);
       case "stop":
         return;
       default:
@@ -57,25 +56,22 @@ export class WorkerCalls {
   }
 
   begin(number: number, words: readonly string[], body: BodyNotice): void {
-    const call = new ServedCall(number, {
-      post: this.#post,
-      answered: this.#answered,
-      ended: () => this.#calls.delete(number),
-    });
-    this.#calls.set(number, call);
+    const call = new ServedCall(number, this.#channel);
     call.run(this.#callee, words, body);
+    // Most have ended by now, and nothing more is said about them.
+    if (!call.isOver) this.#calls.add(call);
   }
 }
 
 interface Channel {
   readonly post: Post;
   readonly answered: Answered;
-  ended(): void;
+  ended(call: ServedCall): void;
 }
 
 /** One call, from its request to the end of its answer. */
 class ServedCall {
-  readonly #number: number;
+  readonly number: number;
   readonly #channel: Channel;
   readonly #lifeline = new Lifeline();
   readonly #credit = new Credit();
@@ -85,8 +81,12 @@ class ServedCall {
   #over = false;
 
   constructor(number: number, channel: Channel) {
-    this.#number = number;
+    this.number = number;
     this.#channel = channel;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
   }
 
   run(callee: Callee, words: readonly string[], notice: BodyNotice): void {
@@ -120,7 +120,7 @@ class ServedCall {
   #bodyOf(notice: BodyNotice): SizedBody | null {
     if (notice === null) return null;
     if (notice instanceof Uint8Array) return new WholeBody(notice);
-    const pull = () => this.#channel.post(["pull", this.#number]);
+    const pull = () => this.#channel.post(["pull", this.number]);
     return this.#input = new PulledBody(notice.length ?? undefined, pull);
   }
 
@@ -134,14 +134,14 @@ class ServedCall {
       return this.#answerWhole(words, body);
     }
     this.#body = body;
-    this.#channel.post(["head", this.#number, words]);
+    this.#channel.post(["head", this.number, words]);
     this.#send(body).catch((error) => this.#fail(error));
   }
 
   #answerWhole(words: readonly string[], body: Bytes): void {
-    if (this.#channel.answered(this.#number, words, body)) return this.#left();
+    if (this.#channel.answered(this.number, words, body)) return this.#left();
     const { bytes, transfer } = parcel(body);
-    this.#end(["whole", this.#number, words, bytes], transfer);
+    this.#end(["whole", this.number, words, bytes], transfer);
   }
 
   async #send(body: ByteSource): Promise<void> {
@@ -150,10 +150,10 @@ class ServedCall {
       if (this.#over) return;
       const piece = await body.read();
       if (this.#over) return;
-      if (piece === undefined) return this.#end(["done", this.#number]);
+      if (piece === undefined) return this.#end(["done", this.number]);
       const { bytes, transfer } = parcel(piece);
       this.#credit.spend(bytes.length);
-      this.#channel.post(["data", this.#number, bytes], transfer);
+      this.#channel.post(["data", this.number, bytes], transfer);
     }
   }
 
@@ -164,11 +164,11 @@ class ServedCall {
     // Whoever is waited for before there is a head hears of it by the lifeline.
     this.#lifeline.cut(reason);
     this.#body?.cancel(reason);
-    this.#end(["over", this.#number]);
+    this.#end(["over", this.number]);
   }
 
   #fail(error: unknown): void {
-    this.#end(["broken", this.#number, encodeFault(error)]);
+    this.#end(["broken", this.number, encodeFault(error)]);
   }
 
   #end(message: ToGateway, transfer?: ArrayBuffer[]): void {
@@ -179,7 +179,7 @@ class ServedCall {
 
   #left(): void {
     this.#over = true;
-    this.#channel.ended();
+    this.#channel.ended(this);
   }
 
   get #reason(): Error {

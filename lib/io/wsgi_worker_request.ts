@@ -24,13 +24,13 @@ export interface RequestChannel {
   call(number: number, words: readonly string[], body: Uint8Array | null): boolean;
   post(message: ToWorker, transfer?: ArrayBuffer[]): void;
   /** The worker has let go of a call. */
-  ended(call: number): void;
+  ended(call: WorkerRequest): void;
   /** A time limit has run out: the worker has to let go of the call soon. */
-  overdue(call: number, reason: Error): void;
+  overdue(call: WorkerRequest, reason: Error): void;
 }
 
 export class WorkerRequest implements ByteSource {
-  readonly #number: number;
+  readonly number: number;
   readonly #exchange: Exchange;
   readonly #body: SizedBody | null;
   readonly #channel: RequestChannel;
@@ -50,7 +50,7 @@ export class WorkerRequest implements ByteSource {
     readonly body: SizedBody | null;
     readonly channel: RequestChannel;
   }) {
-    this.#number = number;
+    this.number = number;
     this.#exchange = parts.exchange;
     this.#body = parts.body;
     this.#channel = parts.channel;
@@ -122,8 +122,8 @@ export class WorkerRequest implements ByteSource {
     const body = this.#body;
     const bytes = body === null ? null : body.bytes;
     const isShort = bytes !== undefined && (bytes === null || bytes.length <= MAX_SHORT);
-    if (isShort && this.#channel.call(this.#number, words, bytes)) return;
-    this.#channel.post(["call", this.#number, words, noticeOf(body)]);
+    if (isShort && this.#channel.call(this.number, words, bytes)) return;
+    this.#channel.post(["call", this.number, words, noticeOf(body)]);
   }
 
   #leave(reason: Error): void {
@@ -133,8 +133,8 @@ export class WorkerRequest implements ByteSource {
     this.#body?.close();
     this.#changed();
     if (this.#ended) return;
-    this.#channel.post(["cut", this.#number, encodeFault(reason)]);
-    if (reason instanceof GatewayError) this.#channel.overdue(this.#number, reason);
+    this.#channel.post(["cut", this.number, encodeFault(reason)]);
+    if (reason instanceof GatewayError) this.#channel.overdue(this, reason);
   }
 
   #reply(words: readonly string[], body: Bytes | ByteSource): void {
@@ -145,7 +145,7 @@ export class WorkerRequest implements ByteSource {
   #consumed(piece: Bytes): Bytes {
     this.#consumption ??= new Consumption();
     const credit = this.#consumption.take(piece.length);
-    if (credit > 0 && !this.#ended) this.#channel.post(["more", this.#number, credit]);
+    if (credit > 0 && !this.#ended) this.#channel.post(["more", this.number, credit]);
     return piece;
   }
 
@@ -154,13 +154,13 @@ export class WorkerRequest implements ByteSource {
     try {
       piece = await this.#body?.read();
     } catch (error) {
-      if (!this.#ended) this.#channel.post(["fail", this.#number, encodeFault(error)]);
+      if (!this.#ended) this.#channel.post(["fail", this.number, encodeFault(error)]);
       return;
     }
     if (this.#ended) return;
-    if (piece === undefined) return this.#channel.post(["end", this.#number]);
+    if (piece === undefined) return this.#channel.post(["end", this.number]);
     const { bytes, transfer } = sendable(piece, this.#body?.bytes === undefined);
-    this.#channel.post(["piece", this.#number, bytes], transfer);
+    this.#channel.post(["piece", this.number, bytes], transfer);
   }
 
   #end(): void {
@@ -169,7 +169,7 @@ export class WorkerRequest implements ByteSource {
     this.#exchange.lifeline.forget(this.#cut);
     this.#body?.close();
     this.#changed();
-    this.#channel.ended(this.#number);
+    this.#channel.ended(this);
   }
 
   #changed(): void {

@@ -10,6 +10,7 @@ import { Worker } from "node:worker_threads";
 import { GatewayError } from "../errors.ts";
 import type { Exchange, Mount, SizedBody } from "../exchange.ts";
 import type { ServiceLog } from "../handler.ts";
+import { CallTable } from "../protocol/call_table.ts";
 import type { Answer } from "../protocol/wsgi_draw.ts";
 import { Lane, newLane } from "../protocol/wsgi_lane.ts";
 import { Outbox } from "../protocol/wsgi_outbox.ts";
@@ -65,12 +66,11 @@ export class WorkerThread {
     ended: (call) => this.#ended(call),
     overdue: (call, reason) => this.#overdue(call, reason),
   };
-  readonly #calls = new Map<number, WorkerRequest>();
+  readonly #calls = new CallTable<WorkerRequest>();
   readonly #ready = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
   readonly #startedAt = performance.now();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  #lastCall = 0;
   #isReady = false;
   /** For how long it has shown no sign of life, as far as anybody looked; undefined: it was not asked. */
   #silentMs: number | undefined;
@@ -139,9 +139,9 @@ export class WorkerThread {
   }
 
   call(exchange: Exchange, mount: Mount, body: SizedBody | null): Promise<Answer> {
-    const number = ++this.#lastCall;
+    const number = this.#calls.next();
     const request = new WorkerRequest(number, { exchange, body, channel: this.#channel });
-    this.#calls.set(number, request);
+    this.#calls.add(request);
     return request.begin(mount);
   }
 
@@ -172,7 +172,7 @@ export class WorkerThread {
     if (this.#dead) return;
     this.#stopping = true;
     this.#ready.reject(new Error("The worker was stopped"));
-    for (const request of this.#calls.values()) {
+    for (const request of this.#calls.all()) {
       request.fail(new GatewayError(503, "shutting-down", "The worker was stopped"));
     }
     this.#outbox.post(["stop"]);
@@ -219,14 +219,14 @@ export class WorkerThread {
     this.#calls.get(number)?.answered(head, body === null ? NOTHING : copyOf(body));
   }
 
-  #ended(number: number): void {
-    this.#calls.delete(number);
+  #ended(request: WorkerRequest): void {
+    this.#calls.delete(request);
     if (!this.#dead) this.#events.freed();
   }
 
-  #overdue(number: number, reason: Error): void {
+  #overdue(request: WorkerRequest, reason: Error): void {
     this.#later(LET_GO_MS, () => {
-      if (!this.#calls.has(number)) return;
+      if (this.#calls.get(request.number) !== request) return;
       this.kill(`did not let go of a request that had ended (${reason.message})`);
     });
   }
@@ -249,7 +249,7 @@ export class WorkerThread {
     for (const timer of this.#timers) clearTimeout(timer);
     const error = this.#death();
     this.#ready.reject(error);
-    for (const request of [...this.#calls.values()]) request.fail(error);
+    for (const request of this.#calls.all()) request.fail(error);
     this.#gone.resolve();
     if (!this.#stopping) this.#events.died(this.#lastWords ?? "ended");
   }
