@@ -154,9 +154,14 @@ export class RingReader {
     Atomics.store(this.#ring.marks, ASLEEP, 0);
   }
 
-  /** Resolves when it is woken after having gone to sleep later than this. */
-  async woken(): Promise<void> {
-    await Atomics.waitAsync(this.#ring.marks, BELL, 0).value;
+  /**
+   * Resolves when it is woken after having gone to sleep later than this.
+   * @throws {RangeError} when nobody can wait here.
+   */
+  woken(): Promise<unknown> {
+    const waiting = Atomics.waitAsync(this.#ring.marks, BELL, 0);
+    if (!waiting.async) throw broken();
+    return waiting.value;
   }
 
   /** Wakes whoever waits at this end. */

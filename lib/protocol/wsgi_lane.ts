@@ -48,11 +48,7 @@ export class Lane {
   /** Says something at the end of this turn; false: it has to go the long way. */
   post(number: number, texts: readonly string[], bytes: Uint8Array | null): boolean {
     if (this.#closed || !this.#said.write(number, texts, bytes)) return false;
-    if (!this.#stirred && !this.#looking) {
-      this.#stirred = true;
-      this.#heard.wake();
-      setImmediate(this.#turn);
-    }
+    if (!this.#stirred && !this.#looking) this.#stir();
     return true;
   }
 
@@ -66,20 +62,25 @@ export class Lane {
     if (this.#looking || this.#closed) return;
     this.#looking = true;
     try {
-      do {
-        this.#heard.drain(this.#events.take);
-        this.#said.publish();
-      } while (!this.#stirred && !this.#heard.sleep());
+      this.#heard.drain(this.#events.take);
+      this.#said.publish();
     } catch (error) {
-      this.close();
-      this.#events.broken(error instanceof Error ? error : new Error(String(error)));
+      this.#broken(error);
     }
     this.#looking = false;
+    // What has come since can wait until the loop has been round: there may be more then.
+    if (!this.#stirred && !this.#heard.sleep()) this.#stir();
   }
 
   close(): void {
     this.#closed = true;
     this.#heard.ring();
+  }
+
+  #stir(): void {
+    this.#stirred = true;
+    this.#heard.wake();
+    setImmediate(this.#turn);
   }
 
   readonly #turn = (): void => {
@@ -88,10 +89,19 @@ export class Lane {
   };
 
   async #listen(): Promise<void> {
-    while (!this.#closed) {
-      const woken = this.#heard.woken();
-      this.look();
-      await woken;
+    try {
+      while (!this.#closed) {
+        const woken = this.#heard.woken();
+        this.look();
+        await woken;
+      }
+    } catch (error) {
+      this.#broken(error);
     }
+  }
+
+  #broken(error: unknown): void {
+    this.close();
+    this.#events.broken(error instanceof Error ? error : new Error(String(error)));
   }
 }

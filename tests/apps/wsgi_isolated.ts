@@ -1,5 +1,5 @@
 /** An application that misbehaves as its path says; in a worker it can harm nobody but itself. */
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import type { Application, Environ } from "../../lib/protocol/wsgi.ts";
 
 const UTF8 = new TextEncoder();
@@ -53,6 +53,15 @@ async function play(environ: Environ): Promise<string | AsyncGenerator<Uint8Arra
         parentPort?.postMessage(message);
       }
       return identity;
+    case "scribble":
+      new Int32Array(workerData.lane.toGateway).fill(12345);
+      return await forever();
+    case "size":
+      return "x".repeat(Number(value));
+    case "length":
+      return String((await environ["wsgi.input"].read()).length);
+    case "path":
+      return `${environ.PATH_INFO} ${environ.QUERY_STRING} ${environ["HTTP_X_NAME"]}`;
     case "shared":
       return `${environ["wsgi.multithread"]} ${environ["wsgi.multiprocess"]}`;
     case "frozen":

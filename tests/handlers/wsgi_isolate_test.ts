@@ -132,6 +132,37 @@ Deno.test("isolate: a worker that fills its memory is replaced", async () => {
   });
 });
 
+Deno.test("isolate: a worker that scribbles over the memory that it shares is replaced", async () => {
+  await withGateway(tableOf(), async (gateway) => {
+    const before = (await ask(gateway, "/a/")).text;
+    assert.equal((await ask(gateway, "/a/scribble")).status, 502);
+    assert.notEqual((await ask(gateway, "/a/")).text, before);
+    assert.match(await logged(gateway), /^worker-died The worker wrote into the memory/m);
+  });
+});
+
+Deno.test("isolate: bodies of any size go and come whole, side by side", async () => {
+  await withGateway(tableOf(), async (gateway) => {
+    // On both sides of what is sent in another way, and more at once than the short way has room for.
+    const sizes = [0, 1, 16_383, 16_384, 16_385, 65_536, 65_537, 200_000];
+    await Promise.all([...sizes, ...sizes, ...sizes].map(async (size) => {
+      const body = "y".repeat(size);
+      const length = ask(gateway, "/a/length", { method: "POST", body });
+      assert.equal((await length).text, String(size));
+      assert.equal((await ask(gateway, `/a/size/${size}`)).text, "x".repeat(size));
+    }));
+  });
+});
+
+Deno.test("isolate: what is not ASCII goes and comes as it is", async () => {
+  await withGateway(tableOf(), async (gateway) => {
+    const asked = await ask(gateway, "/a/path/%E4%F6%2f?%E4", {
+      headers: { "x-name": "\u00e4\u00ff" },
+    });
+    assert.equal(asked.text, "/path/\u00e4\u00f6/ %E4 \u00e4\u00ff");
+  });
+});
+
 Deno.test("isolate: an answer whose worker dies under it is cut off, never ended", async () => {
   await withGateway(tableOf(), async (gateway) => {
     await assert.rejects(ask(gateway, "/a/burst/1000"));
