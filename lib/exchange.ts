@@ -26,6 +26,12 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** What it takes to read fields; names are in lower case. */
+export interface FieldReader {
+  get(name: string): ByteString | null;
+  forEach(tell: (value: ByteString, name: string) => void): void;
+}
+
 /** One request, decoded once. Immutable; lives as long as its answer. */
 export interface Exchange {
   /** Unique within the process's life; joins log lines, program output and error pages. */
@@ -42,6 +48,8 @@ export interface Exchange {
   /** What follows the first `?`, still encoded; empty if there is none. */
   readonly query: ByteString;
   readonly headers: Headers;
+  /** The same fields where they came as a list, for who reads all of them: `headers` is dear to make. */
+  readonly fieldList?: FieldReader;
   /** The request that this was read from; undefined where it was made (a local redirect, `explain`). */
   readonly request?: Request;
   /** Settles when its answer has been sent, or could not be; undefined: nobody tells. */

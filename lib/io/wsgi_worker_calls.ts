@@ -13,7 +13,6 @@ import { Credit } from "../protocol/wsgi_credit.ts";
 import type { Fetched } from "../protocol/wsgi_fetch_call.ts";
 import {
   type BodyNotice,
-  decodeExchange,
   decodeFault,
   encodeFault,
   encodeHead,
@@ -21,6 +20,7 @@ import {
   type ToGateway,
   type ToWorker,
 } from "../protocol/wsgi_wire.ts";
+import { decodeExchange } from "../protocol/wsgi_wire_exchange.ts";
 import type { Callee } from "./wsgi_inline.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;

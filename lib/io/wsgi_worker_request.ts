@@ -11,10 +11,10 @@ import {
   type CallMessage,
   decodeFault,
   decodeHead,
-  encodeExchange,
   encodeFault,
   type ToWorker,
 } from "../protocol/wsgi_wire.ts";
+import { encodeExchange } from "../protocol/wsgi_wire_exchange.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -9,6 +9,7 @@ import {
   type ByteString,
   ENCODED_SLASH,
   type Exchange,
+  type FieldReader,
   type HeaderPair,
   type Mount,
 } from "../exchange.ts";
@@ -176,7 +177,7 @@ function walkEnds(exchange: Exchange, sink: EnvironSink): void {
 }
 
 function walkHeaders(exchange: Exchange, sink: EnvironSink): void {
-  const { headers } = exchange;
+  const headers: FieldReader = exchange.fieldList ?? exchange.headers;
   const nominated = nominatedFields(headers.get("connection"));
   // `forEach` costs the runtime less than its iterator (tests/bench, wsgi).
   headers.forEach((value, name) => {

@@ -6,7 +6,13 @@
  * rules: to it a backslash is a slash. Where the two could differ, the path is written anew.
  */
 import { GatewayError } from "../errors.ts";
-import { type ByteString, ENCODED_SLASH, type Exchange, type SizedBody } from "../exchange.ts";
+import {
+  type ByteString,
+  ENCODED_SLASH,
+  type Exchange,
+  type FieldReader,
+  type SizedBody,
+} from "../exchange.ts";
 import type { Trace } from "../trace.ts";
 import { encodePath } from "./cgi_path.ts";
 import { bytesFromLatin1 } from "./http_fields.ts";
@@ -47,7 +53,8 @@ export function requestFromExchange(
   signal: AbortSignal,
 ): Request {
   const headers = new Headers();
-  exchange.headers.forEach((value, name) => {
+  const fields: FieldReader = exchange.fieldList ?? exchange.headers;
+  fields.forEach((value, name) => {
     if (!exchange.withholds(name)) headers.append(name, value);
   });
   headers.set("host", exchange.authority);

@@ -8,13 +8,11 @@
  * them, for an application may send the same array again and again. Pure.
  */
 import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
-import type { ByteString, Exchange, FileRequest, HeaderPair, Mount } from "../exchange.ts";
-import type { Lifeline } from "../lifeline.ts";
-import { Trace } from "../trace.ts";
+import type { ByteString, FileRequest, HeaderPair } from "../exchange.ts";
 import type { HeadReply } from "./cgi_response.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-type Words = readonly string[];
+export type Words = readonly string[];
 
 /** The body of a request: bytes if they are there, else their number, null where that is not known. */
 export type BodyNotice = Bytes | { readonly length: number | null } | null;
@@ -61,66 +59,6 @@ export type ToGateway =
 /** A message about a call. */
 export type CallMessage = Extract<ToGateway, readonly [string, number, ...unknown[]]>;
 
-const FIXED = 17;
-
-/** An exchange and its mount as a list of texts; what the client claimed falsely stays behind. */
-export function encodeExchange(exchange: Exchange, mount: Mount): string[] {
-  const { client, server, lifeline: { trace } } = exchange;
-  const params = Object.entries(mount.params);
-  const words = [
-    exchange.id,
-    exchange.method,
-    exchange.target,
-    exchange.path,
-    exchange.query,
-    exchange.hostname,
-    exchange.authority,
-    exchange.scheme,
-    client.address,
-    String(client.port),
-    server.address,
-    String(server.port),
-    mount.scriptName,
-    mount.pathInfo,
-    String(params.length),
-    trace?.traceparent ?? "",
-    trace?.tracestate ?? "",
-  ];
-  for (const [name, value] of params) words.push(name, value);
-  exchange.headers.forEach((value, name) => {
-    if (!exchange.withholds(name)) words.push(name, value);
-  });
-  return words;
-}
-
-/** The exchange of such a list. Its body is not part of it. */
-export function decodeExchange(
-  words: Words,
-  lifeline: Lifeline,
-): { readonly exchange: Exchange; readonly mount: Mount } {
-  const word = (at: number): string => words[at] ?? "";
-  const headersAt = FIXED + 2 * Number(word(14));
-  const exchange: Exchange = {
-    id: word(0),
-    method: word(1),
-    target: word(2),
-    path: word(3),
-    query: word(4),
-    headers: new Headers(pairsOf(words, headersAt, words.length)),
-    hostname: word(5),
-    authority: word(6),
-    scheme: word(7) === "https" ? "https" : "http",
-    client: { address: word(8), port: Number(word(9)) },
-    server: { address: word(10), port: Number(word(11)) },
-    body: null,
-    withholds: () => false,
-    lifeline,
-  };
-  if (word(15) !== "") lifeline.trace = new Trace(word(15), word(16) || undefined, false);
-  const params = Object.fromEntries(pairsOf(words, FIXED, headersAt));
-  return { exchange, mount: { scriptName: word(12), pathInfo: word(13), params } };
-}
-
 /** A head as a list of texts: status, promised length, file, fields. */
 export function encodeHead({ status, contentLength, file, headers }: HeadReply): string[] {
   const words = [String(status), String(contentLength ?? ""), file?.by ?? "", file?.value ?? ""];
@@ -143,7 +81,8 @@ function fileOf(by: FileRequest["by"], value: ByteString): FileRequest {
   return { by, value };
 }
 
-function pairsOf(words: Words, from: number, to: number): HeaderPair[] {
+/** The pairs that words are from one place to another. */
+export function pairsOf(words: Words, from: number, to: number): HeaderPair[] {
   const pairs: HeaderPair[] = [];
   for (let at = from; at + 1 < to; at += 2) pairs.push([words[at] ?? "", words[at + 1] ?? ""]);
   return pairs;

@@ -1,22 +1,27 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ClientGone, GatewayError, ProtocolError } from "../../lib/errors.ts";
-import { ENCODED_SLASH } from "../../lib/exchange.ts";
+import { ENCODED_SLASH, type FieldReader } from "../../lib/exchange.ts";
 import { Lifeline } from "../../lib/lifeline.ts";
 import {
-  decodeExchange,
   decodeFault,
   decodeHead,
-  encodeExchange,
   encodeFault,
   encodeHead,
   parcel,
 } from "../../lib/protocol/wsgi_wire.ts";
+import { decodeExchange, encodeExchange } from "../../lib/protocol/wsgi_wire_exchange.ts";
 import { exchangeOf } from "../support/exchange.ts";
 
 const bytes = fc.string({
   unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
 });
+
+function pairsIn(fields: FieldReader): [string, string][] {
+  const pairs: [string, string][] = [];
+  fields.forEach((value, name) => pairs.push([name, value]));
+  return pairs;
+}
 
 Deno.test("decodeExchange() gives what encodeExchange() took", () => {
   const params = fc.dictionary(fc.stringMatching(/^[a-z]{1,5}$/), bytes);
@@ -29,6 +34,7 @@ Deno.test("decodeExchange() gives what encodeExchange() took", () => {
       query,
       headers: new Headers({ "x-a": "1", cookie: "a=b; c=d" }),
       scheme: "https",
+      variables: path === "" ? undefined : [["REMOTE_USER", path], ["AUTH_TYPE", "Basic"]],
     });
     const mount = { scriptName: "/m", pathInfo: path, params: values };
     const lifeline = new Lifeline();
@@ -37,10 +43,11 @@ Deno.test("decodeExchange() gives what encodeExchange() took", () => {
       ...mount,
       params: { ...values },
     });
-    const { headers, withholds: _, lifeline: line, ...rest } = decoded.exchange;
-    const { headers: sent, withholds: __, lifeline: ___, ...told } = exchange;
+    const { headers, fieldList, lifeline: line, ...rest } = decoded.exchange;
+    const { headers: sent, withholds: _, lifeline: __, ...told } = exchange;
     assert.deepEqual(rest, { ...told, body: null });
     assert.deepEqual([...headers], [...sent]);
+    assert.deepEqual(fieldList && pairsIn(fieldList), [...sent]);
     assert.equal(line, lifeline);
   }));
 });
@@ -52,6 +59,18 @@ Deno.test("encodeExchange() leaves behind what a client claims falsely", () => {
   });
   const words = encodeExchange(exchange, { scriptName: "", pathInfo: "/", params: {} });
   assert.deepEqual([...decodeExchange(words, new Lifeline()).exchange.headers], [["x-b", "2"]]);
+});
+
+Deno.test("decodeExchange() gives the fields of a name as one, and none that did not come", () => {
+  const headers = new Headers([["set-cookie", "a"], ["set-cookie", "b"], ["x", "1"]]);
+  const words = encodeExchange(exchangeOf({ headers }), {
+    scriptName: "",
+    pathInfo: "",
+    params: {},
+  });
+  const { fieldList } = decodeExchange(words, new Lifeline()).exchange;
+  const read = ["set-cookie", "x", "y"].map((name) => fieldList?.get(name));
+  assert.deepEqual(read, ["a, b", "1", null]);
 });
 
 Deno.test("decodeHead() gives what encodeHead() took", () => {

@@ -22,7 +22,7 @@ import { formatHttpDate, parseHttpDate } from "../../../lib/protocol/http_date.t
 import { chooseRanges } from "../../../lib/protocol/http_range.ts";
 import { isFieldValue, isToken } from "../../../lib/protocol/http_fields.ts";
 import { originTarget, publicLocation, writePath } from "../../../lib/protocol/proxy_target.ts";
-import { decodeExchange, encodeExchange } from "../../../lib/protocol/wsgi_wire.ts";
+import { decodeExchange, encodeExchange } from "../../../lib/protocol/wsgi_wire_exchange.ts";
 import { parsePattern, PatternError } from "../../../lib/router/pattern.ts";
 import { createRouter } from "../../../lib/router/router.ts";
 import { exchangeOf } from "../../support/exchange.ts";
