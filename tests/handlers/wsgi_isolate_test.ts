@@ -29,6 +29,16 @@ async function ask(gateway: TestGateway, path: string, init?: RequestInit): Prom
   return { status: response.status, text: await response.text() };
 }
 
+/** Who answers, once somebody does so in time: on a busy machine the first answer may take too long. */
+async function whoAnswers(gateway: TestGateway): Promise<string> {
+  let answered: Answered | undefined;
+  await eventually(async () => {
+    answered = await ask(gateway, "/a/");
+    return answered.status === 200;
+  });
+  return answered?.text ?? "";
+}
+
 /** Failures and notices that the log has so far. */
 async function logged(gateway: TestGateway): Promise<string> {
   const lines = await linesOf(gateway.log());
@@ -63,12 +73,11 @@ Deno.test("isolate: a handler that spins delays no other route", async () => {
 
 Deno.test("isolate: a worker that spins past the route's timeout is replaced", async () => {
   await withGateway(tableOf({}, { timeout: "200ms" }), async (gateway) => {
-    const before = (await ask(gateway, "/a/")).text;
+    const before = await whoAnswers(gateway);
     const spinning = ask(gateway, "/a/spin/60000");
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal((await spinning).status, 504);
-    await eventually(async () => (await ask(gateway, "/a/")).status === 200);
-    assert.notEqual((await ask(gateway, "/a/")).text, before);
+    assert.notEqual(await whoAnswers(gateway), before);
     assert.match(
       await logged(gateway),
       /^Starting the worker of .* again in 100 ms: it did not let go of a request/m,
@@ -78,10 +87,10 @@ Deno.test("isolate: a worker that spins past the route's timeout is replaced", a
 
 Deno.test("isolate: a worker that lets go of a request in time is kept", async () => {
   await withGateway(tableOf({}, { timeout: "100ms" }), async (gateway) => {
-    const before = (await ask(gateway, "/a/")).text;
+    const before = await whoAnswers(gateway);
     assert.equal((await ask(gateway, "/a/wait/300")).status, 504);
     await new Promise((resolve) => setTimeout(resolve, 700));
-    assert.equal((await ask(gateway, "/a/")).text, before);
+    assert.equal(await whoAnswers(gateway), before);
   });
 });
 
