@@ -3,7 +3,7 @@
  * wsgi_worker_thread.ts, with its {@link WorkerSetup}.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { Lane } from "../protocol/wsgi_lane.ts";
+import { Lane, MAX_SHORT } from "../protocol/wsgi_lane.ts";
 import { Outbox } from "../protocol/wsgi_outbox.ts";
 import type { ToGateway, ToWorker } from "../protocol/wsgi_wire.ts";
 import { inlineCallee } from "./wsgi_inline.ts";
@@ -25,9 +25,6 @@ function post(message: ToGateway, transfer?: ArrayBuffer[]): void {
     outbox.flush();
   }
 }
-
-/** More than this goes over faster in memory of its own. */
-const MAX_SHORT = 16_384;
 
 function answered(call: number, head: readonly string[], body: Uint8Array): boolean {
   // What was said in this turn, such as lines for the log, is not to be overtaken.

@@ -6,6 +6,7 @@ import { GatewayError } from "../errors.ts";
 import type { ByteSource, Exchange, Mount, SizedBody } from "../exchange.ts";
 import { Consumption } from "../protocol/wsgi_credit.ts";
 import type { Answer } from "../protocol/wsgi_draw.ts";
+import { MAX_SHORT } from "../protocol/wsgi_lane.ts";
 import {
   type BodyNotice,
   type CallMessage,
@@ -178,8 +179,6 @@ export class WorkerRequest implements ByteSource {
   }
 }
 
-/** More than this does not go the short way. */
-const MAX_SHORT = 16_384;
 /** More than this goes over in pieces, as it is asked for. */
 const MAX_ENCLOSED = 65_536;
 

@@ -10,6 +10,8 @@ import { newRing, RingReader, RingWriter, type Take } from "./shared_ring.ts";
 
 /** Bytes on their way in each direction. What finds no room goes the long way. */
 const ROOM = 131_072;
+/** A body with more bytes than this goes over faster in memory of its own. */
+export const MAX_SHORT = 16_384;
 
 /** What both ends share. */
 export interface LaneMemory {
