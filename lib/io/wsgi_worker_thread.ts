@@ -57,7 +57,10 @@ export class WorkerThread {
   readonly #events: ThreadEvents;
   readonly #worker: Worker;
   readonly #outbox = new Outbox<ToWorker>((messages, transfer) => {
-    if (!this.#dead) this.#worker.postMessage(messages, transfer);
+    if (this.#dead) return;
+    // Whatever is said of a call comes behind the call, by whichever way that went.
+    this.#lane.flush();
+    this.#worker.postMessage(messages, transfer);
   });
   readonly #lane: Lane;
   readonly #channel: RequestChannel = {
