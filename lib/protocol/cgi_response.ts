@@ -77,8 +77,10 @@ export function interpretHead(fields: readonly HeaderPair[]): Interpreted {
   // RFC 3875 §6.2.2: a local redirect is a Location alone. Beside another field, such as Set-Cookie,
   // it goes to the client, who would lose that field otherwise.
   const file = fileOf(said);
-  const alone = said.status === "" && headers.length === 1 && file === undefined;
-  if (alone && /^\/(?!\/)[^#]*$/.test(said.location)) return localRedirect(said.location);
+  const alone = said.location !== "" && said.status === "" && headers.length === 1;
+  if (alone && file === undefined && /^\/(?!\/)[^#]*$/.test(said.location)) {
+    return localRedirect(said.location);
+  }
   // RFC 3875 §6.2.1, §6.2.3.
   const status = Number(said.status || (said.location === "" ? 200 : 302));
   const contentLength = said.length === "" ? undefined : Number(said.length);
