@@ -67,15 +67,19 @@ class Connection:
         self.position = start + length + padding
         return kind, request_id, self.buffer[start : start + length]
 
-    def fill(self):
+    def fill(self, flags=0):
+        """Takes what comes. With MSG_DONTWAIT it may be nothing: False."""
         try:
-            data = self.sock.recv(READ_SIZE)
+            data = self.sock.recv(READ_SIZE, flags)
+        except BlockingIOError:
+            return False
         except OSError:
             data = b""
         if not data:
             raise self.left()
         self.buffer = self.buffer[self.position :] + data
         self.position = 0
+        return True
 
     def send(self, *parts):
         try:
@@ -203,6 +207,18 @@ def next_request(connection):
             params.append(content)
         elif kind == PARAMS:
             return current, keep, params[0] if len(params) == 1 else b"".join(params)
+
+
+def request_waits(connection):
+    """Whether a request has begun to come; skips what is left of one that has ended (3.3)."""
+    while connection.fill(socket.MSG_DONTWAIT):
+        while connection.has_record():
+            if connection.buffer[connection.position + 1] == BEGIN_REQUEST:
+                return True
+            kind, request_id, content = connection.record()
+            if request_id == 0:
+                connection.send(management(kind, content))
+    return False
 
 
 def management(kind, content):

@@ -1,9 +1,10 @@
 """Serves one WSGI application (PEP 3333) to Portico, which starts it: FastCGI on an inherited socket.
 
 The standard library alone, and nothing on the disk: the gateway carries this text and hands it over when
-it starts an interpreter (wsgi_python.ts). A thread serves one connection at a time, and a connection one
-request at a time; the gateway opens no more of them than there are threads. Connections may be kept: no
-other process waits on this socket.
+it starts an interpreter (wsgi_python.ts). A connection has one request at a time. Where there are several
+threads each serves one connection, and the gateway opens no more of them. A single thread serves requests
+of several connections in turn, so that the next one is at hand when it has answered. Connections may be
+kept: no other process waits on this socket.
 """
 
 import errno
@@ -13,6 +14,7 @@ import importlib.util
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -21,7 +23,9 @@ import threading
 import time
 import traceback
 
-from portico_fastcgi import PATIENCE, Connection, Gone, next_request, read_variables
+from portico_fastcgi import (
+    PATIENCE, Connection, Gone, next_request, read_variables, request_waits,
+)
 from portico_reply import Reply, explain, respond
 from portico_streams import Errors, FileWrapper, open_input
 
@@ -50,7 +54,7 @@ class Worker:
         # are started would inherit that the signal is ignored.
         signal.signal(signal.SIGINT, lambda *_: None)
         if CONFIG["threads"] == 1:
-            return self._accept()
+            return self._take_turns()
         threads = [threading.Thread(target=self._accept) for _ in range(CONFIG["threads"])]
         for thread in threads:
             thread.start()
@@ -60,63 +64,119 @@ class Worker:
     def _stop(self, *_):
         """Takes no more, and finishes what it has. What the gateway writes from here on fails as a whole."""
         self._stopping = True
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            for sock in tuple(self._idle):
-                sock.shutdown(socket.SHUT_RD)
-        except OSError:
-            pass
+        shut(self._listener, socket.SHUT_RDWR)
+        for sock in tuple(self._idle):
+            shut(sock, socket.SHUT_RD)
 
-    def _accept(self):
+    def _take(self):
+        """The next connection; None: there are no more."""
         while True:
             try:
-                sock, _ = self._listener.accept()
+                return self._listener.accept()[0]
             except OSError as error:
                 if self._stopping or error.errno in (errno.EBADF, errno.EINVAL):
-                    return
+                    return None
                 # Out of descriptors, for now.
                 time.sleep(0.05)
-                continue
-            with sock:
-                connection = Connection(sock)
-                PATIENCE.connections.add(connection)
-                try:
-                    self._serve(connection)
-                except (Gone, struct.error, IndexError):
-                    pass
-                finally:
-                    PATIENCE.connections.discard(connection)
+
+    def _take_turns(self):
+        """One request after the other, whichever connection brings it."""
+        if hasattr(select, "epoll"):
+            # Told once for each arrival, and so in their order.
+            poll, readable = select.epoll(), select.EPOLLIN | select.EPOLLET
+        else:
+            poll, readable = select.poll(), select.POLLIN
+        listening = self._listener.fileno()
+        connections = {listening: None}
+        poll.register(listening, select.POLLIN)
+        while connections:
+            looked = True
+            for number, event in poll.poll():
+                connection = connections[number]
+                if connection is None:
+                    sock = self._take()
+                    if sock is not None:
+                        connections[sock.fileno()] = self._admit(sock)
+                        poll.register(sock, readable)
+                        continue
+                # Taken back before its turn, or given up: nobody wants the answer.
+                elif not (event & select.POLLHUP or (not looked and connection.is_gone())):
+                    looked = False
+                    if self._turn(connection):
+                        continue
+                poll.unregister(number)
+                del connections[number]
+                if connection is not None:
+                    self._dismiss(connection)
+
+    def _admit(self, sock):
+        connection = Connection(sock)
+        PATIENCE.connections.add(connection)
+        self._rest(sock)
+        return connection
+
+    def _dismiss(self, connection):
+        PATIENCE.connections.discard(connection)
+        self._idle.discard(connection.sock)
+        connection.sock.close()
+
+    def _rest(self, sock):
+        self._idle.add(sock)
+        if self._stopping:
+            shut(sock, socket.SHUT_RD)
+
+    def _turn(self, connection):
+        """Serves a request, if one has come; False: the connection is of no more use."""
+        try:
+            self._idle.discard(connection.sock)
+            if request_waits(connection) and not self._serve_one(connection):
+                return False
+            self._rest(connection.sock)
+            return True
+        except (Gone, struct.error, IndexError):
+            return False
+
+    def _accept(self):
+        for sock in iter(self._take, None):
+            connection = self._admit(sock)
+            try:
+                self._serve(connection)
+            except (Gone, struct.error, IndexError):
+                pass
+            finally:
+                self._dismiss(connection)
 
     def _serve(self, connection):
         while True:
             if connection.position == len(connection.buffer):
-                self._wait(connection)
-            request_id, keep, variables = next_request(connection)
-            environ = self._base.copy()
-            read_variables(variables, environ)
-            if environ.get("HTTPS") == "on":
-                environ["wsgi.url_scheme"] = "https"
-            if "CONTENT_LENGTH" not in environ:
-                environ["wsgi.input_terminated"] = True
-            reply = Reply(connection, request_id, environ.get("REQUEST_METHOD") == "HEAD")
-            reply.errors = environ["wsgi.errors"] = Errors(connection, request_id)
-            environ["wsgi.input"] = open_input(connection, request_id)
-            environ["portico.is_gone"] = connection.is_gone
-            environ["portico.request_id"] = environ.get("REQUEST_ID")
-            if not respond(self._application, reply, environ) or not keep:
-                return
-
-    def _wait(self, connection):
-        """For the next request's first bytes."""
-        self._idle.add(connection.sock)
-        try:
-            if self._stopping:
-                connection.sock.shutdown(socket.SHUT_RD)
-            connection.fill()
-        except OSError:
-            raise connection.left() from None
-        finally:
+                connection.fill()
             self._idle.discard(connection.sock)
+            if not self._serve_one(connection):
+                return
+            self._rest(connection.sock)
+
+    def _serve_one(self, connection):
+        """One request; False: the connection has no other."""
+        request_id, keep, variables = next_request(connection)
+        environ = self._base.copy()
+        read_variables(variables, environ)
+        if environ.get("HTTPS") == "on":
+            environ["wsgi.url_scheme"] = "https"
+        if "CONTENT_LENGTH" not in environ:
+            environ["wsgi.input_terminated"] = True
+        reply = Reply(connection, request_id, environ.get("REQUEST_METHOD") == "HEAD")
+        reply.errors = environ["wsgi.errors"] = Errors(connection, request_id)
+        environ["wsgi.input"] = open_input(connection, request_id)
+        environ["portico.is_gone"] = connection.is_gone
+        environ["portico.request_id"] = environ.get("REQUEST_ID")
+        return respond(self._application, reply, environ) and keep
+
+
+def shut(sock, how):
+    try:
+        sock.shutdown(how)
+    except OSError:
+        pass
 
 
 def load(spec):
