@@ -31,8 +31,9 @@ export class Ledger {
   }
 
   /** It waited for a process or a connection, from `since` (`performance.now()`) until now; `error`: in vain. */
-  queued(since: number, error?: Error): void {
-    this.queuedMs = (this.queuedMs ?? 0) + this.#ended("queue", since, error);
+  queued(since: number, error?: Error, now = performance.now()): void {
+    this.#trace?.ended("queue", since, error);
+    this.queuedMs = (this.queuedMs ?? 0) + now - since;
   }
 
   /** The upstream was connected to. */

@@ -41,8 +41,8 @@ export class Lifeline {
   }
 
   /** The program has the whole request, or the server's share of it: the first-byte clock starts. */
-  handOver(): void {
-    this.#handedOver = performance.now();
+  handOver(now = performance.now()): void {
+    this.#handedOver = now;
   }
 
   /** Ends the work. The first reason stands. */

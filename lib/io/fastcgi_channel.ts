@@ -154,6 +154,7 @@ export class FcgiChannel implements FcgiLink {
   readonly requestId: number;
   readonly served: number;
   readonly isShared = true;
+  readonly isAhead = false;
   readonly decoder = new FcgiDecoder();
   readonly encoder = new FcgiEncoder();
   /** END_REQUEST came. */

@@ -11,9 +11,9 @@ import { ClientGone, GatewayError, ProtocolError } from "../errors.ts";
 import type { Outcome, SizedBody } from "../exchange.ts";
 import { HeadReader, type HeadReply, interpretHead } from "../protocol/cgi_response.ts";
 import { FcgiBody } from "./fastcgi_body.ts";
-import type { FcgiLink } from "./fastcgi_connection.ts";
+import { type FcgiLink, nextTurn } from "./fastcgi_connection.ts";
 import { FcgiReply, OVERLOADED } from "./fastcgi_reply.ts";
-import { type FcgiRequest, isKept, isRepeatable } from "./fastcgi_request.ts";
+import { type FcgiRequest, isEarly, isKept, isRepeatable } from "./fastcgi_request.ts";
 import type { FcgiSource } from "./fastcgi_source.ts";
 import { explainedFault, replyOf } from "./reply.ts";
 import { copyOf } from "./short_copy.ts";
@@ -34,7 +34,8 @@ export function converse<Link extends FcgiLink>(
   request: FcgiRequest,
 ): Promise<Outcome> {
   const { exchange: { lifeline } } = request;
-  return begin(source, request, 1, () => source.acquire(lifeline, !isRepeatable(request)));
+  const acquire = () => source.acquire(lifeline, !isRepeatable(request), isEarly(request));
+  return begin(source, request, 1, acquire);
 }
 
 /** Every layer of promises shows in what a short request costs: here is none for a link at hand. */
@@ -109,8 +110,10 @@ class Conversation<Link extends FcgiLink> {
   #again(): Promise<Outcome> {
     this.#release(false, true);
     const { lifeline } = this.#request.exchange;
-    lifeline.ledger.resends++;
     const fresh = () => this.#source.fresh(lifeline, this.#link);
+    // Nobody has tried yet: it was in line all the time.
+    if (this.#link.isAhead) return begin(this.#source, this.#request, this.#tries, fresh);
+    lifeline.ledger.resends++;
     return begin(this.#source, this.#request, this.#tries + 1, fresh);
   }
 
@@ -162,7 +165,8 @@ class Conversation<Link extends FcgiLink> {
     stdout: Uint8Array<ArrayBuffer> | undefined,
   ): Outcome | Promise<Outcome> | undefined {
     if (stdout === undefined) throw this.#noHead(reader);
-    if (!this.#hasAnswered && this.#link.served === 0) this.#source.heard(this.#link);
+    const { served, isAhead } = this.#link;
+    if (!this.#hasAnswered && (served === 0 || isAhead)) this.#source.heard(this.#link);
     this.#hasAnswered = true;
     const head = stdout.length === 0 ? undefined : reader.push(stdout);
     if (head !== undefined) return this.#outcome(interpretHead(head.fields), head.rest);
@@ -173,6 +177,8 @@ class Conversation<Link extends FcgiLink> {
   /** No reply came: whether the request may be sent again. */
   async #foundNobody(): Promise<boolean> {
     this.#sent = await this.#writing ?? true;
+    // What was answered before, and so tells that its turn had come, is read in the same turn of the loop.
+    if (this.#link.isAhead && !this.#link.closed) await nextTurn();
     this.#blame();
     return this.#mayRepeat();
   }
@@ -205,12 +211,14 @@ class Conversation<Link extends FcgiLink> {
 
   /** A fresh connection without an answer; one request that no application survives counts but once. */
   #blame(): void {
-    const isFresh = this.#link.served === 0 && !this.#reply.heard;
+    const { served, isAhead } = this.#link;
+    const isFresh = served === 0 && !this.#reply.heard && !isAhead;
     if (isFresh && this.#tries === 1) this.#source.broken(this.#link);
   }
 
   /** Nothing came back. What was not even sent may always be sent; the rest if it does no harm. */
   #mayRepeat(): boolean {
+    if (this.#link.isAhead) return true;
     if (this.#tries === MAX_TRIES || this.#reply.heard) return false;
     if (!this.#sent) return true;
     const { lifeline } = this.#request.exchange;

@@ -28,6 +28,8 @@ export interface FcgiLink {
   /** Requests that the connection has had before; 0 tells that it may not have been accepted yet. */
   readonly served: number;
   readonly closed: boolean;
+  /** The application has not begun the request: it has another one first (fastcgi_ahead.ts). */
+  readonly isAhead: boolean;
   /**
    * Writes what the encoder holds; says whether the application may have got any of it. Of one that is
    * gone behind a part the reading tells: it may have answered before.
@@ -42,6 +44,11 @@ export interface FcgiLink {
   /** Tells the application that nobody wants the reply any more (§5.4), and closes. */
   abort(): void;
   close(): void;
+}
+
+/** Lets the runtime take note of all that has come. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 export class FcgiConnection implements FcgiLink {
@@ -68,6 +75,10 @@ export class FcgiConnection implements FcgiLink {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get isAhead(): boolean {
+    return false;
   }
 
   /** Marks the start of a request. */

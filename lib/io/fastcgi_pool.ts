@@ -5,23 +5,25 @@
  * briefly, is given up for a fresh one that waits to be accepted (fastcgi_site.ts), and is replaced after
  * a second of use, so that under steady load too everybody who waits at the application has a turn.
  */
-import { GatewayError } from "../errors.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { connecting } from "./connecting.ts";
-import { closeQuietly, dial, isGone } from "./dial.ts";
+import { isGone } from "./dial.ts";
 import type { Endpoint, EndpointSink } from "./endpoint.ts";
-import { PooledConnection, Site } from "./fastcgi_site.ts";
-import { Sites, type SitesOptions } from "./fastcgi_sites.ts";
+import { nextTurn } from "./fastcgi_connection.ts";
+import { Lookahead } from "./fastcgi_lookahead.ts";
+import { type PooledConnection, Site } from "./fastcgi_site.ts";
+import { Sites, type SitesOptions, stopping } from "./fastcgi_sites.ts";
 import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
 export interface PoolOptions extends WaitingOptions, SitesOptions {
   readonly keepAlive: boolean;
-  readonly connectTimeoutMs: number;
   /** After how many requests a connection is not kept any more. */
   readonly maxRequests: number;
   /** How long an application may be gone before requests fail: one that is restarted is back soon. */
   readonly retryWindowMs: number;
+  /** How many requests an endpoint is given while it is busy; default 0. For those that have one at a time. */
+  readonly ahead?: number | undefined;
   /** Called when a request finds no endpoint with room, before it waits. */
   readonly onFull?: (() => void) | undefined;
 }
@@ -33,6 +35,7 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   readonly #options: PoolOptions;
   readonly #sites: Sites;
   readonly #line: WaitingLine<PooledConnection>;
+  readonly #ahead: Lookahead;
   #warming = 0;
   #closed = false;
 
@@ -43,7 +46,8 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
       onRoom: () => this.#callWaiting(),
       onCold: () => this.#warm(),
     });
-    for (const endpoint of endpoints) this.#sites.add(new Site(endpoint));
+    this.#ahead = new Lookahead(this.#sites, this.#line);
+    for (const endpoint of endpoints) this.#sites.add(new Site(endpoint, options.ahead));
     this.#warm();
   }
 
@@ -56,19 +60,20 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   }
 
   get waiting(): number {
-    return this.#line.length;
+    return this.#line.length + this.#ahead.length;
   }
 
   status(): ServiceStatus {
     let max = 0;
     for (const { endpoint } of this.#sites.members) if (!endpoint.backup) max += endpoint.max;
     const idle = this.#sites.resting;
-    const pool = { busy: this.#sites.busy, idle, waiting: this.waiting, max };
+    const busy = this.#sites.busy - this.#ahead.length - this.#ahead.opening;
+    const pool = { busy, idle, waiting: this.waiting, max };
     return { pool, upstreams: this.#sites.status() };
   }
 
   add(endpoint: Endpoint): void {
-    this.#sites.add(new Site(endpoint));
+    this.#sites.add(new Site(endpoint, this.#options.ahead));
     this.#callWaiting();
   }
 
@@ -85,24 +90,50 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
 
   /**
    * A connection for one request, at rest or fresh. `once`: the request cannot be sent again, so the
-   * runtime is first given a turn to notice that an application has closed its end.
+   * runtime is first given a turn to notice that an application has closed its end. `isEarly`: it may lie
+   * behind another (fastcgi_ahead.ts).
    * @throws {GatewayError} 503 `queue-full` or `queue-timeout`, or as {@link dial}; or the lifeline's
    * reason.
    */
-  acquire(lifeline: Lifeline, once = false): PooledConnection | Promise<PooledConnection> {
+  acquire(
+    lifeline: Lifeline,
+    once = false,
+    isEarly = false,
+  ): PooledConnection | Promise<PooledConnection> {
     lifeline.throwIfCut();
     if (once && this.#sites.resting > 0) return nextTurn().then(() => this.acquire(lifeline));
     const site = this.#sites.pick();
-    return (site && this.#wake(site)) ?? this.#connect(lifeline, site);
+    if (site !== undefined) return this.#wake(site) ?? this.#connectFor(lifeline, site);
+    const place = (isEarly ? this.#ahead.take(lifeline) : undefined) ??
+      this.#line.wait(lifeline, isEarly);
+    this.#options.onFull?.();
+    return place;
   }
 
   /** A fresh connection, elsewhere if possible for a request that found its own broken. */
   fresh(lifeline: Lifeline, broken?: PooledConnection): Promise<PooledConnection> {
+    if (this.#closed) return Promise.reject(stopping());
     const tried = this.#sites.members.filter(({ endpoint }) =>
       endpoint.address === broken?.address
     );
     const site = this.#sites.pick(new Set(tried)) ?? this.#sites.pick();
-    return this.#connect(lifeline, site);
+    if (broken?.aheadSince !== undefined) return this.#resume(lifeline, site, broken.aheadSince);
+    if (site !== undefined) return this.#connectFor(lifeline, site);
+    const place = this.#line.wait(lifeline);
+    this.#options.onFull?.();
+    return place;
+  }
+
+  /** For a request that nobody has begun: it has waited since `since`, and takes what comes free first. */
+  #resume(lifeline: Lifeline, site: Site | undefined, since: number): Promise<PooledConnection> {
+    if (site === undefined) {
+      const place = this.#line.waitOn(lifeline, since);
+      this.#options.onFull?.();
+      return place;
+    }
+    lifeline.ledger.queued(since);
+    const rested = this.#wake(site);
+    return rested === undefined ? this.#connectFor(lifeline, site) : Promise.resolve(rested);
   }
 
   hasOther(refusing: PooledConnection): boolean {
@@ -111,9 +142,10 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     );
   }
 
-  /** The application answers on a connection that was fresh. */
+  /** The application answers on a connection that was fresh, or ahead. */
   heard(connection: PooledConnection): void {
     const { site } = connection;
+    if (connection.isAhead) this.#ahead.answered(connection);
     site.settle(connection);
     this.#sites.succeeded(site);
   }
@@ -129,26 +161,37 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
     connection.busy = false;
     const { site } = connection;
     site.settle(connection);
+    if (connection.isAhead && this.#ahead.leave(connection)) return;
     connection.served++;
-    site.busy--;
-    site.endpoint.usage?.end();
+    const now = performance.now();
+    site.end(now);
+    if (site.ahead !== undefined) this.#ahead.over(site, reusable || connection.closed, now);
     // A kept connection, too, may be the one that shows an endpoint to be back.
     if (reusable) this.#sites.succeeded(site);
-    const now = performance.now();
     if (!reusable || !this.#isKept(connection, now)) return this.#sites.retire(connection);
-    const waiter = this.#line.next();
-    if (waiter !== undefined) {
-      this.#occupy(connection);
-      return waiter.resolve(connection);
+    if (this.#line.length === 0 || !this.#giveNext(connection, now)) {
+      return this.#sites.rest(connection, now);
     }
-    this.#sites.rest(connection, now);
+    if (site.ahead !== undefined) this.#ahead.fill(site, now);
+  }
+
+  /** Gives who waits longest a connection, if its endpoint may have the request now. */
+  #giveNext(connection: PooledConnection, now: number): boolean {
+    const { site } = connection;
+    if (site.busy >= site.endpoint.max) return this.#ahead.give(connection, now);
+    const waiter = this.#line.next();
+    if (waiter === undefined) return false;
+    this.#occupy(connection, now);
+    waiter.resolve(connection);
+    return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#sites.close();
+    this.#ahead.stop();
     for (let waiter = this.#line.next(); waiter !== undefined; waiter = this.#line.next()) {
-      waiter.reject(new GatewayError(503, "shutting-down", "The server stops"));
+      waiter.reject(stopping());
     }
     await Promise.resolve();
   }
@@ -168,19 +211,9 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   }
 
   /** The connection has a request. */
-  #occupy(connection: PooledConnection): void {
-    const { site } = connection;
+  #occupy(connection: PooledConnection, now?: number): void {
     connection.busy = true;
-    site.busy++;
-    site.tally.requests++;
-    site.endpoint.usage?.begin();
-  }
-
-  #connect(lifeline: Lifeline, site: Site | undefined): Promise<PooledConnection> {
-    if (site !== undefined) return this.#connectFor(lifeline, site);
-    const waiting = this.#line.wait(lifeline);
-    this.#options.onFull?.();
-    return waiting;
+    connection.site.begin(now);
   }
 
   /** Opens a connection for a request; if that ends first, the connection is there for the next. */
@@ -234,20 +267,10 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
   }
 
   async #dial(site: Site): Promise<PooledConnection> {
-    const { address } = site.endpoint;
-    const socket = await dial(address, this.#options.connectTimeoutMs);
-    if (this.#closed) {
-      closeQuietly(socket);
-      throw new GatewayError(503, "shutting-down", "The server stops");
-    }
-    const connection = new PooledConnection(socket, site);
-    connection.onIdleClose = () => this.#sites.lose(connection);
-    this.#sites.welcome(connection);
+    const connection = await this.#sites.connect(site);
     const now = performance.now();
-    // Those that were opened together shall not all end together.
-    connection.keptUntil = now + this.#options.maxAgeMs * (1 - Math.random() / 4);
     site.busy--;
-    this.#occupy(connection);
+    this.#occupy(connection, now);
     site.expect(connection, now);
     return connection;
   }
@@ -285,8 +308,4 @@ export class FcgiPool implements AsyncDisposable, EndpointSink, Stateful {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -21,6 +21,11 @@ export function isRepeatable({ exchange, body }: FcgiRequest): boolean {
   return IDEMPOTENT.has(exchange.method) && isKept({ body });
 }
 
+/** Whether a request may be sent before its turn, and taken back: it does no harm and is short. */
+export function isEarly({ exchange: { method }, body }: FcgiRequest): boolean {
+  return body === null && (method === "GET" || method === "HEAD");
+}
+
 /** Whether the body, if there is one, is still there to be sent again. */
 export function isKept({ body }: Pick<FcgiRequest, "body">): boolean {
   return body === null || body.bytes !== undefined;

@@ -11,6 +11,7 @@ import { formatAddress } from "../fields.ts";
 import { type Member, Tally } from "./balancer.ts";
 import type { Socket } from "./dial.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { Ahead } from "./fastcgi_ahead.ts";
 import { FcgiConnection } from "./fastcgi_connection.ts";
 
 /** A fresh connection that has no answer after this time suggests a full application. */
@@ -25,10 +26,16 @@ export class PooledConnection extends FcgiConnection {
   keptUntil = Infinity;
   /** When it came to rest. */
   restsSince = 0;
+  /** Since when its request has waited that lies behind another at the endpoint; undefined: none does. */
+  aheadSince: number | undefined;
 
   constructor(socket: Socket, site: Site) {
     super(socket, site.endpoint.address);
     this.site = site;
+  }
+
+  override get isAhead(): boolean {
+    return this.aheadSince !== undefined;
   }
 }
 
@@ -43,13 +50,21 @@ export class Site implements Member {
   busy = 0;
   /** Called when no connection is left; set on an endpoint that was removed. */
   onEmpty: (() => void) | undefined;
+  /** What lies behind the requests that it has; undefined: nothing ever does. */
+  readonly ahead: Ahead<PooledConnection> | undefined;
+  /** A connection is being opened for no request in particular. */
+  isOpening = false;
+  readonly #maxOpen: number;
   /** The longest at rest come first. */
   readonly #resting: PooledConnection[] = [];
   /** Fresh connections without an answer, and when the next kept one is to be given up for them. */
   readonly #unaccepted = new Map<PooledConnection, number>();
 
-  constructor(endpoint: Endpoint) {
+  /** `ahead`: how many requests it may be given while it is busy. */
+  constructor(endpoint: Endpoint, ahead = 0) {
     this.endpoint = endpoint;
+    this.#maxOpen = endpoint.max + ahead;
+    this.ahead = ahead > 0 ? new Ahead(ahead) : undefined;
     this.name = formatAddress(endpoint.address);
     this.backup = endpoint.backup ?? false;
   }
@@ -60,11 +75,11 @@ export class Site implements Member {
   }
 
   get hasRoom(): boolean {
-    return this.#resting.length > 0 || this.canOpen;
+    return this.busy < this.endpoint.max && (this.#resting.length > 0 || this.canOpen);
   }
 
   get canOpen(): boolean {
-    return this.open < this.endpoint.max;
+    return this.open < this.#maxOpen;
   }
 
   get resting(): number {
@@ -73,6 +88,20 @@ export class Site implements Member {
 
   get unaccepted(): number {
     return this.#unaccepted.size;
+  }
+
+  /** A request is the endpoint's from now on. */
+  begin(now?: number): void {
+    this.busy++;
+    this.tally.requests++;
+    this.ahead?.begin(now ?? performance.now());
+    this.endpoint.usage?.begin();
+  }
+
+  end(now: number): void {
+    this.busy--;
+    this.ahead?.end(now);
+    this.endpoint.usage?.end();
   }
 
   rest(connection: PooledConnection, now: number): void {

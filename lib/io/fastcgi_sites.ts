@@ -2,10 +2,13 @@
  * The connections of one FastCGI upstream, all its endpoints together: those at rest and how long they
  * may, the places that are taken, and when one is given up for a request that waits to be accepted.
  */
+import { GatewayError } from "../errors.ts";
 import { type Balance, Balancer, type HealthOptions } from "./balancer.ts";
-import { type PooledConnection, Site, UNACCEPTED_MS } from "./fastcgi_site.ts";
+import { closeQuietly, dial } from "./dial.ts";
+import { PooledConnection, Site, UNACCEPTED_MS } from "./fastcgi_site.ts";
 
 export interface SitesOptions {
+  readonly connectTimeoutMs: number;
   /** How long a connection rests before it is closed. */
   readonly idleMs: number;
   /** Connections that rest, all endpoints together: at most, and at least. */
@@ -32,6 +35,7 @@ export class Sites extends Balancer<Site> {
   readonly #user: SitesUser;
   readonly #connections = new Set<PooledConnection>();
   #resting = 0;
+  #closed = false;
   #keeper: ReturnType<typeof setInterval> | undefined;
   #yielding: ReturnType<typeof setTimeout> | undefined;
 
@@ -58,9 +62,20 @@ export class Sites extends Balancer<Site> {
     return this.members.some(({ unaccepted }) => unaccepted > 0);
   }
 
-  /** A connection was opened. */
-  welcome(connection: PooledConnection): void {
+  /** Opens a connection, for which a place is taken. */
+  async connect(site: Site): Promise<PooledConnection> {
+    const { connectTimeoutMs, maxAgeMs } = this.#options;
+    const socket = await dial(site.endpoint.address, connectTimeoutMs);
+    if (this.#closed) {
+      closeQuietly(socket);
+      throw stopping();
+    }
+    const connection = new PooledConnection(socket, site);
+    connection.onIdleClose = () => this.lose(connection);
+    // Those that were opened together shall not all end together.
+    connection.keptUntil = performance.now() + maxAgeMs * (1 - Math.random() / 4);
     this.#connections.add(connection);
+    return connection;
   }
 
   rest(connection: PooledConnection, now: number): void {
@@ -112,6 +127,7 @@ export class Sites extends Balancer<Site> {
   }
 
   close(): void {
+    this.#closed = true;
     clearInterval(this.#keeper);
     clearTimeout(this.#yielding);
     for (const site of this.members) this.retireResting(site);
@@ -158,4 +174,9 @@ export class Sites extends Balancer<Site> {
     clearInterval(this.#keeper);
     this.#keeper = undefined;
   }
+}
+
+/** The answer of a pool that is closed. */
+export function stopping(): GatewayError {
+  return new GatewayError(503, "shutting-down", "The server stops");
 }

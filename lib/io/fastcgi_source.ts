@@ -8,11 +8,14 @@ export interface FcgiSource<Link extends FcgiLink> {
   readonly keepAlive: boolean;
   /** How soon a request must have failed to be sent again. */
   readonly retryWindowMs: number;
-  /** `once`: the request cannot be sent again. */
-  acquire(lifeline: Lifeline, once: boolean): Link | Promise<Link>;
-  /** Another, for a request whose first one broke: to another endpoint if there is one. */
+  /**
+   * `once`: the request cannot be sent again. `isEarly`: it may be sent before the application can begin
+   * it, and taken back.
+   */
+  acquire(lifeline: Lifeline, once: boolean, isEarly: boolean): Link | Promise<Link>;
+  /** Another, for a request whose first one broke or was closed: to another endpoint if there is one. */
   fresh(lifeline: Lifeline, broken?: Link): Promise<Link>;
-  /** The application answers on a connection that was fresh. */
+  /** The application answers on a connection that was fresh, or ahead. */
   heard(link: Link): void;
   /** The application closed a fresh connection without an answer. */
   broken(link: Link): void;

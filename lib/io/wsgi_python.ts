@@ -4,15 +4,16 @@
  * the bridge is part of this program and travels in the environment of the interpreter that it starts.
  *
  * Why FastCGI: it frames both bodies, so that one of unknown length and a reply cut short are told as
- * what they are, and its error stream joins each line to its request. Connections are kept: every process
- * has a socket of its own and as many connections at most as it has threads, so none can wait for another.
+ * what they are, and its error stream joins each line to its request. Connections are kept. Every process
+ * has a socket of its own and as many requests at once as it has threads; of several that wait for its
+ * only thread some are with it already, as long as it is quick (fastcgi_ahead.ts).
  */
 import * as v from "valibot";
 import { GatewayError } from "../errors.ts";
 import type { Exchange, Mount, Outcome, Reply, ReplyBody } from "../exchange.ts";
 import { count, described, list, optional, text } from "../fields.ts";
 import type { Context, Explanation, Permission, Place, Question } from "../handler.ts";
-import type { Service, ServiceStatus, Shared, Stateful } from "../handler.ts";
+import type { Service, Shared, Stateful } from "../handler.ts";
 import {
   collectEnviron,
   type EnvironPlan,
@@ -23,23 +24,14 @@ import {
 import { partOf } from "../part.ts";
 import { FcgiEncoder } from "../protocol/fastcgi_encoder.ts";
 import { resolvePath } from "../values.ts";
-import type { EndpointSource } from "./endpoint.ts";
 import { converse } from "./fastcgi_client.ts";
-import type { PooledConnection } from "./fastcgi_site.ts";
-import { FcgiPool } from "./fastcgi_pool.ts";
-import { type Look, lookAt } from "./readiness.ts";
 import { type Spawn, spawnPermissions, spawnUpstream } from "./spawn.ts";
-import {
-  IDLE_FAULT,
-  mayIdle,
-  processFields,
-  processRange,
-  type SpawnOptions,
-} from "./spawn_fields.ts";
+import { IDLE_FAULT, mayIdle, processFields, processRange } from "./spawn_fields.ts";
 import FASTCGI from "./wsgi_bridge/portico_fastcgi.py" with { type: "text" };
 import PROCESS from "./wsgi_bridge/portico_process.py" with { type: "text" };
 import REPLY from "./wsgi_bridge/portico_reply.py" with { type: "text" };
 import STREAMS from "./wsgi_bridge/portico_streams.py" with { type: "text" };
+import { PythonPool } from "./wsgi_python_pool.ts";
 
 const NAME = /^(?:(.+\.py)(?::[\w.]+)?|[^\W\d]\w*(?:\.[^\W\d]\w*)*:[\w.]+)$/;
 
@@ -190,67 +182,7 @@ export async function openPython(options: PythonOptions, context: Context): Prom
   return new PythonService(options, context, pool);
 }
 
-const CONNECT_TIMEOUT_MS = 5000;
 const QUEUE = 1024;
-
-class PythonPool extends FcgiPool {
-  readonly #upstream: EndpointSource;
-  /** For the ends of calls whose clients have left. */
-  readonly #looks = new Set<Look>();
-
-  constructor(upstream: EndpointSource, options: SpawnOptions, queue: number) {
-    super([], {
-      balance: "least-connections",
-      // Processes of our own are started again at once.
-      health: { failures: 1, backOffMs: 20, maxBackOffMs: 1000 },
-      keepAlive: true,
-      connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      idleMs: 30_000,
-      maxIdle: processRange(options).max * (options.concurrency ?? 1),
-      minIdle: 0,
-      maxAgeMs: Infinity,
-      maxRequests: Infinity,
-      queue,
-      queueTimeoutMs: 30_000,
-      retryWindowMs: CONNECT_TIMEOUT_MS,
-      onFull: () => upstream.grow(),
-    });
-    this.#upstream = upstream;
-    upstream.attach(this);
-  }
-
-  /** A request that took its process down is not given to another one. */
-  override get retryWindowMs(): number {
-    return 0;
-  }
-
-  /**
-   * When a client has left, its connection is closed but the application may go on until it next says
-   * something. Its place comes free when the process takes a connection again.
-   */
-  override release(connection: PooledConnection, reusable: boolean): void {
-    const { address } = connection;
-    if (!connection.closed || address.transport !== "unix") {
-      return super.release(connection, reusable);
-    }
-    const look = lookAt(address.path);
-    this.#looks.add(look);
-    look.taken.then(() => {
-      this.#looks.delete(look);
-      super.release(connection, false);
-    });
-  }
-
-  override status(): ServiceStatus {
-    return { ...super.status(), ...this.#upstream.status() };
-  }
-
-  override async [Symbol.asyncDispose](): Promise<void> {
-    for (const look of this.#looks) look.cancel();
-    await super[Symbol.asyncDispose]();
-    await this.#upstream[Symbol.asyncDispose]();
-  }
-}
 
 class PythonService implements Service {
   readonly #context: Context;

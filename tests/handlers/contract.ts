@@ -157,6 +157,9 @@ export interface LogLine {
   readonly status?: number;
   readonly failure?: string;
   readonly bytes?: number;
+  readonly target?: string;
+  readonly durationMs?: number;
+  readonly queueMs?: number;
 }
 
 /** The lines of the error log, or of the access log. */
