@@ -89,9 +89,14 @@ export class Ahead<W extends Way> {
 
   /** Whether the present request was the present one at the last look, too. */
   look(): boolean {
-    const isSame = this.#seen === this.#turn;
+    const { isSame } = this;
     this.#seen = this.#turn;
     return isSame;
+  }
+
+  /** Whether the present request is the one of the last look. */
+  get isSame(): boolean {
+    return this.#seen === this.#turn;
   }
 
   /** Takes all of them back: they find their connections closed. */

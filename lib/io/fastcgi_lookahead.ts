@@ -178,14 +178,24 @@ export class Lookahead {
 
   /** Whoever lies behind a slow request is taken back. */
   #look(): void {
+    const slow: Ahead<PooledConnection>[] = [];
     for (const ahead of this.#watched) {
-      const isSlow = ahead.look();
+      if (ahead.look()) slow.push(ahead);
       ahead.isWatched = ahead.length > 0;
-      if (isSlow) ahead.takeBack();
     }
     this.#watched = this.#watched.filter(({ isWatched }) => isWatched);
     if (this.#watched.length === 0) this.stop();
+    if (slow.length > 0) takeBack(slow);
   }
+}
+
+/**
+ * It may have been this process that stood still: then the answers lie there, unread. A timer lets them be
+ * read first; immediates run many times before the runtime looks at its sockets again.
+ */
+async function takeBack(slow: readonly Ahead<PooledConnection>[]): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+  for (const ahead of slow) if (ahead.isSame) ahead.takeBack();
 }
 
 function hasRoom(site: Site, now: number): boolean {
