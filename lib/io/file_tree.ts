@@ -47,7 +47,10 @@ export class FileTree {
   readonly #hides: (segment: string) => boolean;
   readonly #resolved = new Map<string, { readonly real: string; readonly until: number }>();
 
-  /** `hides` tells which segments of a path are never looked for. Throws if there is no such folder. */
+  /**
+   * `hides` tells which segments of a path are never looked for, none of which is made of letters, digits,
+   * `-` and `_` alone. Throws if there is no such folder.
+   */
   constructor(root: string, hides: (segment: string) => boolean = isDotFile) {
     if (!Deno.statSync(root).isDirectory) throw new Error(`${root} is not a folder`);
     this.#root = new RealFolder(root);
@@ -67,6 +70,7 @@ export class FileTree {
 
   /** Where the longest prefix ends that is made of names which may be looked for. */
   #visibleEnd(names: ByteString): number {
+    if (isPlain(names)) return names.length;
     let end = 0;
     while (end < names.length) {
       const slash = names.indexOf("/", end + 1);
@@ -87,7 +91,7 @@ export class FileTree {
       if (found === undefined) break;
       if (found.type !== "folder") return found;
     }
-    return missing(path);
+    return new Missing(path);
   }
 
   /** Undefined: there is no such name. */
@@ -103,7 +107,7 @@ export class FileTree {
     const info = attempt(Deno.statSync, file || "/");
     if (info instanceof Error) {
       this.#resolved.delete(name);
-      return missing(path);
+      return new Missing(path);
     }
     if (info.isDirectory) return { type: "folder", path: file || "/" };
     if (!info.isFile) return nothing("not-a-file", `${name} is neither a file nor a folder`);
@@ -156,9 +160,45 @@ function nothing(failure: string, why: string): Finding {
   return { type: "nothing", failure, why };
 }
 
-function missing(path: ByteString): Finding {
-  return nothing("no-file", `There is no file ${quotePath(path)}`);
+/** Most paths that a front controller takes: what is told of them is seldom read. */
+class Missing {
+  readonly type = "nothing";
+  readonly failure = "no-file";
+  readonly #path: ByteString;
+
+  constructor(path: ByteString) {
+    this.#path = path;
+  }
+
+  get why(): string {
+    return `There is no file ${quotePath(this.#path)}`;
+  }
 }
+
+/**
+ * Whether a path is made of letters, digits, `-` and `_` alone, as those that front controllers take are:
+ * no such name is hidden, and each is a file's name as it stands.
+ */
+function isPlain(path: ByteString): boolean {
+  if (path.length > MAX_PATH) return false;
+  for (let at = 0; at < path.length; at++) {
+    const code = path.charCodeAt(at);
+    const isLetter = (code | 0x20) >= LETTER_A && (code | 0x20) <= LETTER_Z;
+    const isDigit = code >= DIGIT_0 && code <= DIGIT_9;
+    if (!isLetter && !isDigit && code !== SLASH && code !== HYPHEN && code !== UNDERSCORE) {
+      return false;
+    }
+  }
+  return true;
+}
+
+const SLASH = 0x2f;
+const HYPHEN = 0x2d;
+const UNDERSCORE = 0x5f;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const LETTER_A = 0x61;
+const LETTER_Z = 0x7a;
 
 function quotePath(path: ByteString): string {
   return quoteBytes(path.replaceAll(ENCODED_SLASH, "%2F"));

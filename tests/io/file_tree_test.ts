@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { FileTree, type Finding } from "../../lib/io/file_tree.ts";
-import { isLeftover } from "../../lib/protocol/cgi_path.ts";
+import { isFileName, isLeftover } from "../../lib/protocol/cgi_path.ts";
+import { byteString } from "../../lib/protocol/latin1.ts";
 import { tempFolder } from "../support/peers.ts";
 
 /** A tree while `body` runs: files by name, `-> ` before a link's target. */
@@ -152,4 +153,20 @@ Deno.test("FileTree wants a folder", async () => {
     assert.throws(() => new FileTree(`${folder}/none`), Deno.errors.NotFound);
     assert.throws(() => new FileTree(`${folder}/file`), /file is not a folder/);
   });
+});
+
+Deno.test("FileTree.find() finds a name exactly if it is not hidden", async () => {
+  await using folder = await tempFolder();
+  const tree = new FileTree(folder.path, isLeftover);
+  const letter = fc.constantFrom(..."azAZ09-_.~#,@[`{\u00e9");
+  const name = fc.array(letter, { minLength: 1, maxLength: 6 }).map((letters) => letters.join(""));
+  fc.assert(
+    fc.property(name, (name) => {
+      const isShown = isFileName(name) && !isLeftover(name);
+      if (isFileName(name)) Deno.writeTextFileSync(`${folder.path}/${name}`, "");
+      assert.equal(tree.find(byteString(`/${name}`)).type, isShown ? "file" : "nothing", name);
+      assert.equal(tree.find(byteString(`/none/${name}`)).type, "nothing", name);
+    }),
+    { numRuns: 300 },
+  );
 });
