@@ -3,8 +3,8 @@
  *
  * Strategy: the request's head and a short body leave in one write; a longer body is fed while the reply
  * is read, so an application that answers early cannot deadlock. Reads go one behind the other into one
- * buffer for as long as there is something to read: a reply that was written in one go (most are) becomes
- * plain bytes, never a stream.
+ * buffer for as long as something comes soon: a reply that was written in one go (most are) becomes plain
+ * bytes, never a stream.
  *
  * The end of the connection ends a reply that promised no length. A reset ends none: whoever crashes or
  * is killed looks like that.
@@ -38,6 +38,11 @@ export interface ClosingRequest {
   readonly suspicion: string;
 }
 
+/**
+ * How long the end of a reply without a length may take until what came is streamed. Most come at once, but
+ * turns of the event loop bring nothing: immediates run many times before the runtime looks at its sockets.
+ */
+const SOON_MS = 2;
 /** Pieces of a streamed body up to this many bytes are copied out of the buffer, which stays in use. */
 const SHORT_PIECE = 16_384;
 
@@ -73,6 +78,7 @@ class Conversation implements ByteSource {
   #early: Bytes | undefined;
   /** Bytes of body that the head promised and that are still due; undefined: no promise. */
   #due: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #reset = false;
   #released = false;
 
@@ -197,22 +203,27 @@ class Conversation implements ByteSource {
     this.#outcome.resolve(replyOf(head, this, exchange, log));
   }
 
-  /** Reads on for as long as something is there to be read. Tells whether the whole body was. */
+  /** Reads on for as long as something comes soon. Tells whether the whole body did. */
   async #arrives(start: number): Promise<boolean> {
     while (this.#due === undefined || this.#filled - start < this.#due) {
       if (this.#filled === this.#buffer.length || this.#reset) return false;
-      if (!await this.#comesNow()) return false;
+      if (!await this.#comesSoon()) return false;
       if (await this.#receive() === undefined) return !this.#reset;
     }
     return true;
   }
 
-  /** Begins to read, and tells whether that was all it took. */
-  async #comesNow(): Promise<boolean> {
+  /** Begins to read, and tells whether something came soon. */
+  async #comesSoon(): Promise<boolean> {
     let here = false;
-    this.#startReading().then(() => here = true);
-    await nextTurn();
+    const reading = this.#startReading().then(() => here = true);
+    await Promise.race([reading, this.#patience()]);
+    clearTimeout(this.#timer);
     return here;
+  }
+
+  #patience(): Promise<void> {
+    return new Promise((resolve) => this.#timer = setTimeout(resolve, SOON_MS));
   }
 
   /** The next bytes, behind those before them; undefined at the connection's end. */
@@ -290,8 +301,4 @@ class Conversation implements ByteSource {
     this.#upstream.leave(this.#reached);
     if (this.#reading === undefined) this.#upstream.giveBuffer(this.#buffer);
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
