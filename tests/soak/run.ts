@@ -80,10 +80,10 @@ async function phase(site: Site, tally: Tally, options: SoakOptions): Promise<nu
 
 /** Nobody asks: connections and programs that were needed go. `before`: until it is as it was then. */
 async function rest(meter: Meter, before?: Sample): Promise<Sample> {
-  // Idle connections to origins end after four seconds.
+  // Idle connections to origins end after four seconds, those to Python processes after thirty.
   await new Promise((resolve) => setTimeout(resolve, 5000));
   if (before !== undefined) {
-    await eventually(() => growth(before, meter.look()).length === 0, 20_000).catch(() => {});
+    await eventually(() => growth(before, meter.look()).length === 0, 45_000).catch(() => {});
   }
   return meter.look();
 }
