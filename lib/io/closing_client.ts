@@ -78,7 +78,6 @@ class Conversation implements ByteSource {
   #early: Bytes | undefined;
   /** Bytes of body that the head promised and that are still due; undefined: no promise. */
   #due: number | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #reset = false;
   #released = false;
 
@@ -217,13 +216,10 @@ class Conversation implements ByteSource {
   async #comesSoon(): Promise<boolean> {
     let here = false;
     const reading = this.#startReading().then(() => here = true);
-    await Promise.race([reading, this.#patience()]);
-    clearTimeout(this.#timer);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([reading, new Promise((late) => timer = setTimeout(late, SOON_MS))]);
+    clearTimeout(timer);
     return here;
-  }
-
-  #patience(): Promise<void> {
-    return new Promise((resolve) => this.#timer = setTimeout(resolve, SOON_MS));
   }
 
   /** The next bytes, behind those before them; undefined at the connection's end. */

@@ -1,4 +1,5 @@
-/** A request that waits for a connection to be opened, and may end before it is. */
+/** A request that waits for a connection to be opened, and may end before it is; what all pools share. */
+import { GatewayError } from "../errors.ts";
 import type { Lifeline } from "../lifeline.ts";
 
 /**
@@ -29,4 +30,9 @@ export function connecting<T>(
     reject(error);
   });
   return promise;
+}
+
+/** The answer of a pool that is closed. */
+export function stopping(): GatewayError {
+  return new GatewayError(503, "shutting-down", "The server stops");
 }

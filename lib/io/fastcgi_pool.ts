@@ -7,13 +7,13 @@
  */
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
-import { connecting } from "./connecting.ts";
+import { connecting, stopping } from "./connecting.ts";
 import { isGone } from "./dial.ts";
 import type { Endpoint, EndpointSink } from "./endpoint.ts";
 import { nextTurn } from "./fastcgi_connection.ts";
 import { Lookahead } from "./fastcgi_lookahead.ts";
 import { type PooledConnection, Site } from "./fastcgi_site.ts";
-import { Sites, type SitesOptions, stopping } from "./fastcgi_sites.ts";
+import { Sites, type SitesOptions } from "./fastcgi_sites.ts";
 import { WaitingLine, type WaitingOptions } from "./waiting_line.ts";
 
 export interface PoolOptions extends WaitingOptions, SitesOptions {

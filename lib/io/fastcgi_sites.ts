@@ -2,8 +2,8 @@
  * The connections of one FastCGI upstream, all its endpoints together: those at rest and how long they
  * may, the places that are taken, and when one is given up for a request that waits to be accepted.
  */
-import { GatewayError } from "../errors.ts";
 import { type Balance, Balancer, type HealthOptions } from "./balancer.ts";
+import { stopping } from "./connecting.ts";
 import { closeQuietly, dial } from "./dial.ts";
 import { PooledConnection, Site, UNACCEPTED_MS } from "./fastcgi_site.ts";
 
@@ -174,9 +174,4 @@ export class Sites extends Balancer<Site> {
     clearInterval(this.#keeper);
     this.#keeper = undefined;
   }
-}
-
-/** The answer of a pool that is closed. */
-export function stopping(): GatewayError {
-  return new GatewayError(503, "shutting-down", "The server stops");
 }

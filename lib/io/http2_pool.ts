@@ -7,11 +7,11 @@ import { formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
-import { connecting } from "./connecting.ts";
+import { connecting, stopping } from "./connecting.ts";
 import { isGone } from "./dial.ts";
 import { Http2Session } from "./http2_session.ts";
 import { noHttp2, type Origin } from "./http_origin.ts";
-import { messageOf, type OriginPoolOptions, stopping } from "./http_origin_pool.ts";
+import { messageOf, type OriginPoolOptions } from "./http_origin_pool.ts";
 import { type Waiter, WaitingLine } from "./waiting_line.ts";
 
 export class Site implements Member {

@@ -3,12 +3,11 @@
  * origin gets a request is the balancer's business; one that cannot be reached is passed over for the next,
  * since nothing was sent to it yet.
  */
-import { GatewayError } from "../errors.ts";
 import { formatAddress } from "../fields.ts";
 import type { ServiceStatus, Stateful } from "../handler.ts";
 import type { Lifeline } from "../lifeline.ts";
 import { type Balance, Balancer, HEALTH, type Member, Tally } from "./balancer.ts";
-import { connecting } from "./connecting.ts";
+import { connecting, stopping } from "./connecting.ts";
 import { isGone } from "./dial.ts";
 import { type Origin, type OriginSocket, type ReachOptions, reachOrigin } from "./http_origin.ts";
 import { nextTurn, OriginConnection } from "./http_origin_connection.ts";
@@ -272,10 +271,6 @@ export class OriginPool implements AsyncDisposable, Stateful {
     clearInterval(this.#keeper);
     this.#keeper = undefined;
   }
-}
-
-export function stopping(): GatewayError {
-  return new GatewayError(503, "shutting-down", "The server stops");
 }
 
 export function messageOf(error: unknown): string {
