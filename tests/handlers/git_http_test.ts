@@ -44,8 +44,8 @@ async function withBackend(body: (stage: Stage) => Promise<void>): Promise<void>
   const origin = await createOrigin(git, folder.path, 1000);
   await git(["-C", origin, "config", "--unset", "http.receivepack"]);
   await git(["-C", origin, "repack", "-q", "-a", "-d"]);
-  await commitNoise(git, `${folder.path}/work/second.bin`, 1000);
-  await git(["-C", `${folder.path}/work`, "push", "-q", origin, "main"]);
+  await commitNoise(git, `${folder.path}/tree/second.bin`, 1000);
+  await git(["-C", `${folder.path}/tree`, "push", "-q", origin, "main"]);
   await git(["-C", origin, "update-server-info"]);
   for (const name of ["alternates", "http-alternates"]) {
     await Deno.writeTextFile(`${origin}/objects/info/${name}`, "");

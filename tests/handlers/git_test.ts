@@ -64,8 +64,8 @@ testWith(["git", BACKEND], "cgi serves git http-backend: clone, push, protocol v
       await commitNoise(git, `${clone}/small.bin`, 1000);
       await git(["-C", clone, "push", "-q", "origin", "main"]);
       assert.equal(await headOf(git, origin), await headOf(git, clone));
-      await git(["-C", `${folder}/work`, "fetch", "-q", url, "main:fetched"]);
-      assert.equal(await headOf(git, `${folder}/work`, "fetched"), await headOf(git, origin));
+      await git(["-C", `${folder}/tree`, "fetch", "-q", url, "main:fetched"]);
+      assert.equal(await headOf(git, `${folder}/tree`, "fetched"), await headOf(git, origin));
     });
 
     for (const mode of MODES) {
@@ -167,8 +167,8 @@ testWith(
 testWith(["git", BACKEND], "cgi serves git http-backend: the dumb protocol", async () => {
   await withOrigin(MIB, async ({ access, base, folder, git, origin }) => {
     await git(["-C", origin, "repack", "-q", "-a", "-d"]);
-    await git(["-C", `${folder}/work`, "commit", "-q", "--allow-empty", "-m", "Loose"]);
-    await git(["-C", `${folder}/work`, "push", "-q", origin, "main"]);
+    await git(["-C", `${folder}/tree`, "commit", "-q", "--allow-empty", "-m", "Loose"]);
+    await git(["-C", `${folder}/tree`, "push", "-q", origin, "main"]);
     await git(["-C", origin, "update-server-info"]);
     const clone = `${folder}/clone`;
     await git(["clone", "-q", `${base}/spool/origin.git`, clone], {

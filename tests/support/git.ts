@@ -62,7 +62,7 @@ export async function createOrigin(git: Git, folder: string, bytes: number): Pro
   const origin = `${folder}/origin.git`;
   await git(["init", "-q", "--bare", origin]);
   await git(["-C", origin, "config", "http.receivepack", "true"]);
-  const work = `${folder}/work`;
+  const work = `${folder}/tree`;
   await git(["init", "-q", work]);
   await commitNoise(git, `${work}/first.bin`, bytes);
   await git(["-C", work, "push", "-q", origin, "main"]);
